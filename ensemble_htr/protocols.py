@@ -1,0 +1,99 @@
+"""The verbs: what each stage must be able to do. One or two methods each, no inheritance needed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol, runtime_checkable
+
+from ensemble_htr.types import ConfusionNetwork, Hypothesis, Line, Posteriors, Reading
+
+__all__ = [
+    "Aligner",
+    "Combiner",
+    "Decoder",
+    "LanguageModel",
+    "PosteriorRecognizer",
+    "Proposer",
+    "Recognizer",
+    "Rescorer",
+    "ScoringRecognizer",
+    "TextScorer",
+]
+
+
+@runtime_checkable
+class Recognizer(Protocol):
+    """Reads line images. ``name`` identifies the engine's row in networks and outputs."""
+
+    name: str
+
+    def read(self, lines: Sequence[Line], n_best: int = 1) -> list[list[Hypothesis]]:
+        """For each line its hypotheses, best first (at least one, at most ``n_best``)."""
+
+
+@runtime_checkable
+class PosteriorRecognizer(Recognizer, Protocol):
+    """A recognizer that can show its frame posteriors."""
+
+    def posteriors(self, lines: Sequence[Line]) -> list[Posteriors]: ...
+
+
+@runtime_checkable
+class ScoringRecognizer(Recognizer, Protocol):
+    """A recognizer that can say how well any given text fits a line image."""
+
+    def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Natural-log probability of each of ``texts[i]`` given ``lines[i]`` (``-inf`` if it
+        cannot be written with this recognizer's alphabet at this length)."""
+
+
+class TextScorer(Protocol):
+    """Forced scores from posteriors that were computed already (no second pass of the net)."""
+
+    def __call__(self, posteriors: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]: ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    def decode(self, posteriors: Posteriors, n_best: int = 1) -> list[Hypothesis]:
+        """Distinct hypotheses, best first."""
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A token model with opaque, hashable, immutable states."""
+
+    def start(self) -> Hashable:
+        """The state at the beginning of a line."""
+
+    def score(self, state: Hashable, token: str) -> tuple[float, Hashable]:
+        """Natural-log probability of ``token`` after ``state``, and the state that follows."""
+
+    def end(self, state: Hashable) -> float:
+        """Natural-log probability that the line ends after ``state``."""
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    def align(self, hypotheses: Sequence[Hypothesis]) -> ConfusionNetwork: ...
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """Adds arcs (with a stated support in the image or in an engine), never evidence of others."""
+
+    def propose(self, network: ConfusionNetwork) -> ConfusionNetwork: ...
+
+
+@runtime_checkable
+class Rescorer(Protocol):
+    """Adds exactly its own evidence key to arcs; keeps slots and arcs as they are."""
+
+    def rescore(self, network: ConfusionNetwork) -> ConfusionNetwork: ...
+
+
+@runtime_checkable
+class Combiner(Protocol):
+    """The only judge."""
+
+    def combine(self, network: ConfusionNetwork) -> Reading: ...

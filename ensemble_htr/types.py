@@ -1,0 +1,203 @@
+"""The nouns: frozen dataclasses that stages hand to one another.
+
+Ground floor: imports NumPy and the standard library only. Conventions that hold everywhere:
+
+* a *token* is one NFC grapheme cluster (or one word, in a word-level network);
+* ``EPSILON`` (the empty string) is the token of an arc that writes nothing;
+* log-probabilities are natural logarithms and ``<= 0``; confidences lie in ``[0, 1]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "EPSILON",
+    "Arc",
+    "ConfusionNetwork",
+    "Hypothesis",
+    "Line",
+    "Page",
+    "Point",
+    "Posteriors",
+    "Reading",
+    "Slot",
+    "Word",
+]
+
+EPSILON = ""
+
+Point = tuple[float, float]  # x, y in pixels of the page image, y downwards
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text on a page: its geometry and, once cut, its rectified image.
+
+    ``image`` is ``uint8 (H, W)``, 0 = paper, 255 = ink (so that zero padding is paper), or None
+    before the line has been cut. ``baseline`` runs in reading direction and may be empty where
+    only a polygon (or box) is known; ``polygon`` may be empty where only a baseline is known.
+    """
+
+    id: str
+    baseline: tuple[Point, ...] = ()
+    polygon: tuple[Point, ...] = ()
+    text: str | None = None  # the text that the source file holds, as it stands there
+    kind: str = ""  # line or region type named by the source ("printed", "margin", ...)
+    image: NDArray[np.uint8] | None = field(default=None, compare=False)
+    confirmed: bool = False  # a human vouched for ``text`` (PAGE index 0, ALTO CS="true")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The geometry of one page, without pixels. ``width`` and ``height`` are those that the XML
+    claims, in pixels (0 if it is silent); ``image`` is the image file that was found."""
+
+    stem: str
+    lines: tuple[Line, ...]
+    width: int = 0
+    height: int = 0
+    image: Path | None = None
+    source: Path | None = None  # the XML file
+    doc: str = ""
+    format: str = ""  # "page", "alto", "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Posteriors:
+    """Frame posteriors of a CTC recognizer.
+
+    ``logp`` is natural-log ``float32 (frames, 1 + V)`` with column 0 = blank and column ``i + 1``
+    = ``alphabet[i]``; each row sums to one in probability. ``pixels_per_frame`` is measured on
+    ``Line.image``.
+    """
+
+    logp: NDArray[np.float32]
+    alphabet: tuple[str, ...]
+    pixels_per_frame: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.logp.ndim != 2 or self.logp.shape[1] != 1 + len(self.alphabet):
+            raise ValueError(
+                f"posteriors of shape {self.logp.shape} do not fit an alphabet of "
+                f"{len(self.alphabet)} symbols and a blank"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One engine's reading of a line.
+
+    ``logprobs`` and ``spans`` are per token or None where the engine gave none. ``score`` is the
+    log-probability of the whole string in the engine's own scale (for ranking an n-best list).
+    ``lm`` says whether a language model took part in it.
+    """
+
+    source: str
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...] | None = None
+    spans: tuple[tuple[float, float], ...] | None = None  # start, end in pixels of Line.image
+    score: float | None = None
+    lm: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("logprobs", "spans"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.tokens):
+                raise ValueError(
+                    f"{self.source}: {len(values)} {name} for {len(self.tokens)} tokens"
+                )
+
+    @property
+    def text(self) -> str:
+        return "".join(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """One way through a slot: a token (or epsilon) and what each named voice says of it."""
+
+    token: str
+    evidence: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Rival arcs for one place in the line; their tokens are distinct."""
+
+    arcs: tuple[Arc, ...]
+
+    def __post_init__(self) -> None:
+        if not self.arcs:
+            raise ValueError("a slot needs at least one arc")
+        if len({arc.token for arc in self.arcs}) != len(self.arcs):
+            raise ValueError("the arcs of a slot must have distinct tokens")
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return tuple(arc.token for arc in self.arcs)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionNetwork:
+    """A sequence of slots; every aligned hypothesis is a path that takes one arc of each.
+
+    ``rows`` keeps those paths: for each source the token it takes in every slot.
+    """
+
+    slots: tuple[Slot, ...]
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    level: Literal["char", "word"] = "char"
+
+    def __post_init__(self) -> None:
+        for source, row in self.rows.items():
+            if len(row) != len(self.slots):
+                raise ValueError(f"row '{source}' has {len(row)} tokens for {len(self.slots)} slots")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a reading: ``start``/``stop`` index the reading's tokens."""
+
+    text: str
+    confidence: float
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The chosen text of a line with a confidence for every token, word and the whole line.
+
+    ``slots[i]`` is the index of the network slot that token ``i`` was taken from; ``network`` is
+    the *why*. ``without_lm`` is what the same judge chose with the language model at weight 0.
+    """
+
+    tokens: tuple[str, ...]
+    confidences: tuple[float, ...]
+    confidence: float  # probability that the whole line is right
+    words: tuple[Word, ...] = ()
+    network: ConfusionNetwork | None = None
+    slots: tuple[int, ...] = ()
+    without_lm: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.confidences) != len(self.tokens):
+            raise ValueError("a reading needs one confidence per token")
+        if any(not 0.0 <= c <= 1.0 for c in (*self.confidences, self.confidence)):
+            raise ValueError("confidences must lie in [0, 1]")
+
+    @property
+    def text(self) -> str:
+        return "".join(self.tokens)

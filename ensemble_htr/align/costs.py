@@ -1,0 +1,75 @@
+"""What it costs to put two tokens into one slot.
+
+All costs are kept as integers in units of 1/64 of a gap-sized step, so that sums are exact and
+ties are real ties: the alignment then cannot depend on the order of floating-point additions.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+from ensemble_htr.types import EPSILON
+
+__all__ = ["UNIT", "AlignOptions", "Costs", "fold"]
+
+UNIT = 64  # integer steps per cost of 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOptions:
+    """Costs and limits of the alignment; raises `ValueError` for a value that makes no sense.
+
+    Costs are numbers >= 0 (resolution 1/64) between two rows in one slot; equal tokens cost 0.
+    """
+
+    gap: float = 1.0  # a token against nothing
+    substitution: float = 1.0  # two tokens that have nothing in common
+    space: float = 2.0  # a space against a token that is not one
+    fold: float = 0.5  # tokens equal without case and accents (e/É)
+    refine: int = 1  # leave-one-out refinement rounds over all rows
+    temperature: float = 1.0  # divides n-best scores before the softmax; > 1 flattens
+    exact_cells: int = 1000  # three rows: exact 3-D programme up to this many cells
+    margin: int = 2  # tokens left and right of an alternative's changed middle that may move
+    band: int = 128  # first half-width of the band in slots; doubled while the path touches it
+    max_cells: int = 16_000_000  # cells of one dynamic programme (one byte each); caps the band
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            if not math.isfinite(value) or value < 0:
+                raise ValueError(f"{spec.name} must be a finite number >= 0, found {value}")
+        for name in ("gap", "temperature", "band", "max_cells"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} must be greater than 0")
+
+
+@lru_cache(maxsize=65536)
+def fold(token: str) -> str:
+    """``token`` without case and accents (canonical decomposition, marks dropped, case-folded)."""
+    base = "".join(c for c in unicodedata.normalize("NFD", token) if not unicodedata.combining(c))
+    return (base or token).casefold()
+
+
+class Costs:
+    """The options' costs as integers (see `UNIT`), and the cost of one pair of tokens."""
+
+    __slots__ = ("fold", "gap", "space", "substitution")
+
+    def __init__(self, options: AlignOptions) -> None:
+        self.gap = max(1, round(options.gap * UNIT))
+        self.substitution = round(options.substitution * UNIT)
+        self.space = round(options.space * UNIT)
+        self.fold = round(options.fold * UNIT)
+
+    def pair(self, a: str, b: str) -> int:
+        """Cost of ``a`` against ``b`` in one slot; either may be EPSILON."""
+        if a == b:
+            return 0
+        if a == EPSILON or b == EPSILON:
+            return self.gap
+        if fold(a) == fold(b):
+            return self.fold
+        return self.space if a.isspace() != b.isspace() else self.substitution

@@ -1,0 +1,94 @@
+"""Where things lie: the image of an XML file, the natural order of names, stems."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from ensemble_htr.io.images import IMAGE_SUFFIXES
+
+__all__ = ["find_image", "list_files", "natural_key", "page_stem"]
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(path: Path | str) -> tuple[tuple[tuple[int, str], ...], str]:
+    """Sort key that puts ``p2`` before ``p10``; ties are settled by the plain name."""
+    name = str(path)
+    parts = _DIGITS.split(name.casefold())
+    key = tuple((int(p), "") if i % 2 else (-1, p) for i, p in enumerate(parts))
+    return key, name
+
+
+def page_stem(path: Path, format: str = "") -> str:
+    """The file's stem, without the ``.page`` or ``.alto`` that says its own format."""
+    stem = path.stem
+    shorter = stem[: -len(format) - 1]
+    return shorter if format and shorter and stem.lower().endswith(f".{format}") else stem
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The files in ``folder`` that are not hidden, in natural order; [] if it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and _is_file(e)]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names, key=natural_key)]
+
+
+def find_image(xml: Path, name: str, stem: str) -> Path | None:
+    """The image of an XML file, or None.
+
+    Looked for beside the XML, one folder up (Transkribus ``page/``) and in ``images/`` of both:
+    first under the name that the XML gives, then under that name's stem and the XML's own stem
+    with the other image suffixes; case does not matter. A relative path in the XML counts only if
+    it stays within the folder above the XML's.
+    """
+    name = name.strip().replace("\\", "/")
+    if (direct := _inside(xml, name)) is not None:
+        return direct
+    base = PurePosixPath(name).name
+    folders = _image_folders(xml)
+    if base and PurePosixPath(base).suffix.lower() in IMAGE_SUFFIXES:
+        for folder in folders:
+            if _is_file(folder / base):
+                return folder / base
+    stems = {s.casefold(): None for s in (PurePosixPath(base).stem, stem, xml.stem) if s}
+    wanted = [base.casefold(), *(s + suffix for s in stems for suffix in IMAGE_SUFFIXES)]
+    rank = {w: i for i, w in reversed(list(enumerate(wanted))) if w.endswith(IMAGE_SUFFIXES)}
+    found = [
+        (rank[file.name.casefold()], place, file)
+        for place, folder in enumerate(folders)
+        for file in list_files(folder)
+        if file.name.casefold() in rank
+    ]
+    return min(found, key=lambda f: (f[0], f[1], natural_key(f[2])))[2] if found else None
+
+
+def _image_folders(xml: Path) -> list[Path]:
+    here = xml.parent
+    above = here.resolve().parent if here.name in ("", ".", "..") else here.parent
+    return [here, above, here / "images", above / "images"]
+
+
+def _inside(xml: Path, name: str) -> Path | None:
+    if not name or PurePosixPath(name).is_absolute() or "/" not in name:
+        return None
+    above = xml.resolve().parent.parent
+    for folder in (xml.parent, xml.parent.parent):
+        candidate = folder / name
+        try:
+            if candidate.is_file() and candidate.resolve().is_relative_to(above):
+                return candidate if candidate.suffix.lower() in IMAGE_SUFFIXES else None
+        except (OSError, ValueError, RuntimeError):
+            continue
+    return None
+
+
+def _is_file(entry: os.DirEntry[str] | Path) -> bool:
+    try:
+        return entry.is_file()
+    except (OSError, ValueError):  # a loop of links, a name with a NUL
+        return False

@@ -1,0 +1,144 @@
+"""Parsing XML from strangers: no DOCTYPE, no entities, no network, bounded size and depth.
+
+A DOCTYPE is the door to entity bombs and to files outside (CWE-776, CWE-611) and neither PAGE nor
+ALTO needs one, so it is refused before the tree is built.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from lxml import etree  # type: ignore[import-untyped, unused-ignore]
+
+from ensemble_htr.errors import XMLError
+
+__all__ = ["MAX_BYTES", "children", "etree", "local_name", "parse_xml", "sniff_root", "xml_text"]
+
+MAX_BYTES = 64 * 1024 * 1024  # a dense ALTO page with glyphs is about 10 MB
+_CHUNK = 1 << 16
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+Element = Any  # an lxml element; lxml ships no types
+Tree = Any
+
+
+class _Doctype(Exception):
+    pass
+
+
+class _Root(Exception):
+    pass
+
+
+def local_name(element: Element) -> str:
+    """The tag without its namespace; empty for comments and processing instructions."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def children(element: Element, *names: str) -> list[Element]:
+    """The direct children with one of these local names, in document order."""
+    return [child for child in element if local_name(child) in names]
+
+
+def xml_text(text: str) -> str:
+    """``text`` without the characters that XML 1.0 cannot hold (most control characters)."""
+    return _FORBIDDEN.sub("", text)
+
+
+def parse_xml(path: Path) -> Tree:
+    """Parse ``path`` into an lxml tree (comments and blank text kept, entities never resolved).
+
+    Raises `XMLError`, one line with file and line number, for a file that cannot be read, is
+    empty, is larger than ``MAX_BYTES``, has a DOCTYPE, is nested deeper than 256 elements, is
+    truncated, wrongly encoded or otherwise not well formed.
+    """
+    data = _read(path)
+    _scan_prolog(data, path)
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_blank_text=False,
+        strip_cdata=False,
+    )
+    try:
+        tree = etree.ElementTree(etree.fromstring(data, parser))
+    except etree.XMLSyntaxError as error:
+        reason = " ".join((error.msg or "unreadable").split())
+        raise XMLError(
+            f"{path}: line {error.lineno or 1}: not well-formed XML ({reason}); "
+            "export the file again or repair this line"
+        ) from None
+    except (LookupError, ValueError) as error:
+        raise XMLError(f"{path}: line 1: cannot be decoded ({error}); save it as UTF-8") from None
+    if tree.docinfo.internalDTD is not None:
+        raise _doctype_error(path, 1)
+    return tree
+
+
+def sniff_root(path: Path) -> str | None:
+    """The local name of the root element, read from the first bytes; None if there is none
+    to be seen (not XML, broken, a DOCTYPE, unreadable): `parse_xml` says why."""
+    try:
+        with open(path, "rb") as stream:
+            return _prolog_root(stream.read(_CHUNK))
+    except (OSError, _Doctype):
+        return None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise XMLError(
+                f"{path}: {size / 1e6:.0f} MB of XML, more than the {MAX_BYTES / 1e6:.0f} MB that "
+                "one page may have; split the file"
+            )
+        data = path.read_bytes()
+    except OSError as error:
+        raise XMLError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if not data.strip():
+        raise XMLError(f"{path}: line 1: the file is empty; export it again")
+    return data
+
+
+def _scan_prolog(data: bytes, path: Path) -> None:
+    try:
+        _prolog_root(data)
+    except _Doctype as found:
+        raise _doctype_error(path, found.args[0]) from None
+
+
+def _doctype_error(path: Path, line: int) -> XMLError:
+    return XMLError(
+        f"{path}: line {line}: has a DOCTYPE, which is refused (entities can exhaust memory or "
+        "read other files); remove the <!DOCTYPE ...> declaration"
+    )
+
+
+def _prolog_root(data: bytes) -> str | None:
+    """Local name of the first element; raises `_Doctype` with its line if a DOCTYPE precedes."""
+    parser = expat.ParserCreate()
+
+    def on_doctype(*_: Any) -> None:
+        raise _Doctype(parser.CurrentLineNumber)
+
+    def on_element(name: str, _: Any) -> None:
+        raise _Root(name.rpartition(":")[2])
+
+    parser.StartDoctypeDeclHandler = on_doctype
+    parser.StartElementHandler = on_element
+    try:
+        for start in range(0, len(data), _CHUNK):
+            parser.Parse(data[start : start + _CHUNK], False)
+    except _Root as found:
+        return str(found.args[0])
+    except (expat.ExpatError, LookupError, ValueError):
+        return None  # lxml will say what is wrong
+    return None

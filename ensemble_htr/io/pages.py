@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from ensemble_htr.types import Line, Page, Point
 __all__ = ["FORMAT_OF_ROOT", "read_image_page", "read_page"]
 
 FORMAT_OF_ROOT = {"PcGts": "page", "alto": "alto"}
+_LOG = logging.getLogger("ensemble_htr")
 _READERS = {"page": page.read_lines, "alto": alto.read_lines}
 _UNITS_PER_INCH = {"mm10": 254.0, "inch1200": 1200.0}
+_TALL = 600  # pixels; a line cut at 600 dpi is about 300 high
 _ASSUMED_DPI = 300.0  # where neither the page size nor the image says
 
 
@@ -58,16 +61,26 @@ def read_page(path: Path) -> Page:
     )
 
 
-def read_image_page(path: Path) -> Page:
-    """A ready-cut line image as a page of one line, whose id is the file's stem.
+def read_image_page(path: Path, stem: str = "") -> Page:
+    """A ready-cut line image as a page of one line; both are called ``stem`` (the file's stem).
 
-    Raises `ImageError` if the header cannot be read.
+    An image that looks like a whole page is read all the same, with a notice. Raises `ImageError`
+    if the header cannot be read.
     """
+    stem = stem or path.stem
     width, height = image_size(path)
+    if height > _TALL and height > width / 2:
+        _LOG.warning(
+            "%s: %dx%d pixels look like a whole page, but no PAGE or ALTO XML of the same name "
+            "shows its lines: it is read as one line",
+            path,
+            width,
+            height,
+        )
     corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
-    line = Line(id=path.stem, polygon=tuple((float(x), float(y)) for x, y in corners))
+    line = Line(id=stem, polygon=tuple((float(x), float(y)) for x, y in corners))
     return Page(
-        stem=path.stem,
+        stem=stem,
         lines=(line,),
         width=width,
         height=height,

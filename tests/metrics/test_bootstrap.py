@@ -70,8 +70,7 @@ def test_empty_references_do_not_crash() -> None:
 
 def test_small_blocks_cover_all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "_CELLS", 10)
-    sizes = [len(b) for b in bootstrap._resampled(np.ones((4, 2)), 7, 0)]
-    assert sizes == [2, 2, 2, 1]
+    assert bootstrap._drawn_sums(np.ones((4, 2)), 7, 0).tolist() == [[4.0, 4.0]] * 7
 
 
 def test_unequal_columns_are_refused() -> None:

@@ -14,7 +14,16 @@ from ensemble_htr.io.geometry import Notices, number, parse_points, usable
 from ensemble_htr.io.xml import Element, children, local_name
 from ensemble_htr.types import Line, Point
 
-__all__ = ["Raw", "chosen_equiv", "equiv_text", "line_geometry", "read_lines", "text_lines"]
+__all__ = [
+    "Raw",
+    "chosen_equiv",
+    "equiv_index",
+    "equiv_text",
+    "line_geometry",
+    "read_lines",
+    "text_lines",
+    "unique_ids",
+]
 
 _STRUCTURE_TYPE = re.compile(r"structure\s*\{[^}]*?\btype\s*:\s*([^;}]*)")
 
@@ -48,7 +57,7 @@ def read_lines(root: Element, notices: Notices) -> Raw:
                 polygon=polygon,
                 text=_line_text(element, equiv),
                 kind=_kind(element),
-                confirmed=equiv is not None and _index(equiv) == 0,
+                confirmed=equiv is not None and equiv_index(equiv) == 0,
             )
         )
     return Raw(tuple(lines), *size, attributes.get("imageFilename", ""))
@@ -56,7 +65,7 @@ def read_lines(root: Element, notices: Notices) -> Raw:
 
 def text_lines(root: Element, notices: Notices | None = None) -> list[tuple[str, Element]]:
     """Every TextLine with an id that is unique on the page, in reading order."""
-    elements = [e for e in root.iter("{*}TextLine")]
+    elements = list(root.iter("{*}TextLine"))
     ranks = _region_ranks(root)
     if ranks:
         elements.sort(key=lambda e: _rank(e, ranks))  # stable: document order within a region
@@ -102,9 +111,9 @@ def line_geometry(
 def chosen_equiv(element: Element) -> Element | None:
     """The TextEquiv that counts: the lowest ``index``, the first one where none has any."""
     equivs = children(element, "TextEquiv")
-    indexed = [e for e in equivs if _index(e) is not None]
+    indexed = [e for e in equivs if equiv_index(e) is not None]
     if indexed:
-        return min(indexed, key=lambda e: _index(e) or 0)
+        return min(indexed, key=lambda e: equiv_index(e) or 0)
     return equivs[0] if equivs else None
 
 
@@ -116,18 +125,19 @@ def equiv_text(equiv: Element) -> str:
     return ""
 
 
+def equiv_index(equiv: Element) -> int | None:
+    """The ``index`` of a TextEquiv; 0 means that a human confirmed it. None if it has none."""
+    try:
+        return int(equiv.get("index", ""))
+    except ValueError:
+        return None
+
+
 def _line_text(element: Element, equiv: Element | None) -> str | None:
     if equiv is not None:
         return equiv_text(equiv)
     words = [w for w in map(chosen_equiv, children(element, "Word")) if w is not None]
     return " ".join(map(equiv_text, words)) if words else None
-
-
-def _index(equiv: Element) -> int | None:
-    try:
-        return int(equiv.get("index", ""))
-    except ValueError:
-        return None
 
 
 def _points(element: Element, name: str, notices: Notices) -> tuple[Point, ...]:

@@ -1,0 +1,88 @@
+"""The writers by name, the names of what they write, and the one way to put it on disk.
+
+Names never collide: XML of the input's own format keeps the input's file name, other XML is called
+``STEM.page.xml`` or ``STEM.alto.xml``, text ``STEM.txt``, rows ``STEM.jsonl``. (A stem is the file
+name without ``.xml``, and without a ``.page`` or ``.alto`` that says the file's own format.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ensemble_htr.errors import OutputError, UsageError, did_you_mean
+from ensemble_htr.io import write_alto, write_jsonl, write_page, write_text
+from ensemble_htr.io.files import atomic_write
+from ensemble_htr.io.results import PageResult
+from ensemble_htr.types import Page
+
+__all__ = ["FORMATS", "Writer", "output_path", "write_result", "writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """An output format. ``render`` makes the file's bytes from a result and whether a human's text
+    may be replaced; ``extension`` follows the stem."""
+
+    name: str
+    extension: str
+    render: Callable[[PageResult, bool], bytes]
+
+
+FORMATS: dict[str, Writer] = {
+    w.name: w
+    for w in (
+        Writer("page", ".page.xml", write_page.render),
+        Writer("alto", ".alto.xml", write_alto.render),
+        Writer("txt", ".txt", write_text.render),
+        Writer("jsonl", ".jsonl", write_jsonl.render),
+    )
+}
+
+
+def writer(name: str) -> Writer:
+    """The writer called ``name``; raises `UsageError` with the choices if there is none."""
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise UsageError(f"unknown output format '{name}'{did_you_mean(name, FORMATS)}") from None
+
+
+def output_path(page: Page, out: Path, name: str) -> Path:
+    """Where the output of this format for this page goes."""
+    if page.source is not None and page.format == name:
+        return out / page.source.name
+    return out / f"{page.stem}{writer(name).extension}"
+
+
+def write_result(
+    result: PageResult, out: Path, formats: Iterable[str], overwrite: bool = False
+) -> list[Path]:
+    """Write one page in each format into the folder ``out`` (made if missing).
+
+    Each file is whole or not there. Returns the paths. Raises `UsageError` for an unknown format,
+    `OutputError` if a file cannot be written or ``out`` is the folder of the input, whose files
+    are never overwritten, `XMLError` if the input's XML can no longer be read.
+    """
+    writers = [writer(name) for name in formats]
+    page = result.page
+    for origin in (page.source, page.image if page.source is None else None):
+        if origin is not None and _same_folder(origin.parent, out):
+            raise OutputError(
+                f"{out}: is the folder of the input {origin.name}, and inputs are never "
+                "overwritten; choose another output folder"
+            )
+    written = []
+    for each in writers:
+        path = output_path(page, out, each.name)
+        atomic_write(path, each.render(result, overwrite))
+        written.append(path)
+    return written
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

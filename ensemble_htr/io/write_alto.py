@@ -1,0 +1,206 @@
+"""Writing ALTO: into a copy of the user's own tree, or a fresh ALTO 4.4 document.
+
+In the user's tree a line that was read gets one String a word with ``WC`` (1 = sure). Where it has
+as many Strings as our text has words they keep ids, places and tags; else they are replaced by
+ours, whose boxes share out the line, in the file's own unit. ALTO has room for one text a line:
+one that a human vouched for (``CS``) stays as it is, unless ``overwrite``, which then says
+``CS="false"``, for no human has seen our text. CS is never set to true. Everything else, including
+lines without a reading, stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ensemble_htr.errors import XMLError
+from ensemble_htr.io.alto import is_confirmed, line_geometry, text_lines
+from ensemble_htr.io.edit import insert, new_id, remove, serialise, sub, valid_ids
+from ensemble_htr.io.geometry import Box, Notices, bounding_box
+from ensemble_htr.io.results import PageResult, kept_text, reading_words
+from ensemble_htr.io.words import shares, word_boxes
+from ensemble_htr.io.xml import Element, children, etree, local_name, parse_xml, xml_text
+from ensemble_htr.types import Line, Point, Reading, Word
+
+__all__ = ["render"]
+
+_NS = "http://www.loc.gov/standards/alto/ns-v4#"
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-4.xsd"
+_SHARED = ("STYLEREFS", "TAGREFS", "PROCESSINGREFS", "LANG", "STYLE", "language")
+_OF_OLD_TEXT = ("CC", "SUBS_TYPE", "SUBS_CONTENT")
+
+
+def render(result: PageResult, overwrite: bool = False) -> bytes:
+    """The page as ALTO XML; raises `XMLError` if its source can no longer be read."""
+    if result.page.format == "alto" and result.page.source is not None:
+        return _edited(result, result.page.source, overwrite)
+    return _fresh(result, overwrite)
+
+
+def _edited(result: PageResult, source: Path, overwrite: bool) -> bytes:
+    tree = parse_xml(source)
+    root = tree.getroot()
+    if local_name(root) != "alto":
+        raise XMLError(f"{source}: was ALTO when it was read and is now <{local_name(root)}>")
+    for line_id, element in text_lines(root):
+        reading = result.readings.get(line_id)
+        if reading is None:
+            continue
+        confirmed = is_confirmed(element)
+        if confirmed and not overwrite:
+            continue
+        _set_strings(element, reading)
+        if confirmed and is_confirmed(element):
+            element.set("CS", "false")
+    return serialise(tree)
+
+
+def _set_strings(element: Element, reading: Reading) -> None:
+    words = _words(reading)
+    old = children(element, "String")
+    if len(old) == len(words):
+        _fill_strings(element, old, words)
+        return
+    baseline, polygon = line_geometry(element, (0.0, 0.0), Notices(Path("line")))
+    parts = children(element, "String", "SP", "HYP")
+    position = list(element).index(parts[0]) if parts else _text_position(element)
+    shared = {
+        name: old[0].get(name)
+        for name in _SHARED
+        if old and old[0].get(name) and len({s.get(name) for s in old}) == 1
+    }
+    for part in parts:
+        remove(part)
+    boxes = word_boxes(baseline, polygon, shares(reading, words))
+    namespace = etree.QName(element).namespace
+    for offset, node in enumerate(_string_nodes(namespace, words, boxes)):
+        if local_name(node) == "String":
+            for name, value in shared.items():
+                node.set(name, value)
+        insert(element, position + offset, node)
+
+
+def _fill_strings(element: Element, old: Sequence[Element], words: Sequence[Word]) -> None:
+    """As many words as before: each String keeps its place and gets our text."""
+    for hyphen in children(element, "HYP"):
+        remove(hyphen)
+    for node, word in zip(old, words, strict=True):
+        text = xml_text(word.text)
+        if node.get("CONTENT") != text:
+            for name in _OF_OLD_TEXT:
+                node.attrib.pop(name, None)
+            for child in children(node, "Glyph", "ALTERNATIVE"):
+                remove(child)
+        node.attrib.pop("CS", None)
+        node.set("CONTENT", text)
+        node.set("WC", f"{word.confidence:.4f}")
+
+
+def _words(reading: Reading) -> tuple[Word, ...]:
+    """The words of a reading; an empty text is one empty word, for a line needs a String."""
+    empty = Word("", reading.confidence, 0, len(reading.tokens))
+    return reading_words(reading) or (empty,)
+
+
+def _text_position(element: Element) -> int:
+    nodes = list(element)
+    return max((i + 1 for i, n in enumerate(nodes) if local_name(n) == "Shape"), default=0)
+
+
+def _string_nodes(
+    namespace: str | None, words: Sequence[Word], boxes: Sequence[Box | None]
+) -> list[Element]:
+    """String elements with SP between them; boxes where they are known."""
+    nodes: list[Element] = []
+    for i, (word, box) in enumerate(zip(words, boxes, strict=True)):
+        if i:
+            space = etree.Element(etree.QName(namespace, "SP"))
+            before = boxes[i - 1]
+            if box and before:
+                space.set("WIDTH", _number(max(box[0] - before[2], 0.0)))
+                space.set("HPOS", _number(before[2]))
+                space.set("VPOS", _number(before[1]))
+            nodes.append(space)
+        node = etree.Element(etree.QName(namespace, "String"))
+        node.set("CONTENT", xml_text(word.text))
+        node.set("WC", f"{word.confidence:.4f}")
+        if box:
+            _set_box(node, box)
+        nodes.append(node)
+    return nodes
+
+
+def _fresh(result: PageResult, overwrite: bool) -> bytes:
+    page = result.page
+    root = etree.Element(f"{{{_NS}}}alto", nsmap={None: _NS, "xsi": _XSI})
+    root.set(f"{{{_XSI}}}schemaLocation", f"{_NS} {_SCHEMA}")
+    description = sub(root, "Description")
+    sub(description, "MeasurementUnit", "pixel")
+    information = sub(description, "sourceImageInformation")
+    sub(information, "fileName", page.image.name if page.image else page.stem)
+    ids = valid_ids(line.id for line in page.lines)
+    taken = set(ids.values())
+    tags = _tags(root, page.lines, taken)
+    size = {"WIDTH": str(page.width), "HEIGHT": str(page.height)}
+    layout = sub(root, "Layout")
+    node = sub(layout, "Page", ID=new_id("page_1", taken), PHYSICAL_IMG_NR="1", **size)
+    space = sub(node, "PrintSpace", HPOS="0", VPOS="0", **size)
+    if page.lines:
+        block = sub(space, "TextBlock", ID=new_id("block_1", taken), HPOS="0", VPOS="0", **size)
+        for line in page.lines:
+            element = _fresh_line(block, line, ids[line.id], tags)
+            _fresh_strings(element, line, result.readings.get(line.id), overwrite)
+    etree.indent(root)
+    return serialise(etree.ElementTree(root))
+
+
+def _tags(root: Element, lines: Sequence[Line], taken: set[str]) -> dict[str, str]:
+    """One OtherTag for each kind of line: label to id."""
+    kinds = sorted({xml_text(line.kind) for line in lines if xml_text(line.kind)})
+    tags = sub(root, "Tags") if kinds else None
+    ids = {}
+    for i, kind in enumerate(kinds, start=1):
+        ids[kind] = new_id(f"tag_{i}", taken)
+        sub(tags, "OtherTag", ID=ids[kind], LABEL=kind)
+    return ids
+
+
+def _fresh_line(block: Element, line: Line, line_id: str, tags: dict[str, str]) -> Element:
+    element = sub(block, "TextLine", ID=line_id)
+    if xml_text(line.kind):
+        element.set("TAGREFS", tags[xml_text(line.kind)])
+    if len(line.baseline) >= 2:
+        element.set("BASELINE", _points(line.baseline))
+    if box := bounding_box(line.polygon):
+        _set_box(element, box)
+        sub(sub(element, "Shape"), "Polygon", POINTS=_points(line.polygon))
+    return element
+
+
+def _fresh_strings(element: Element, line: Line, reading: Reading | None, overwrite: bool) -> None:
+    text = kept_text(line, reading, overwrite)
+    if reading is not None and text is None:
+        words = _words(reading)
+        boxes = word_boxes(line.baseline, line.polygon, shares(reading, words))
+        for node in _string_nodes(_NS, words, boxes):
+            element.append(node)
+        return
+    if line.confirmed:
+        element.set("CS", "true")
+    sub(element, "String", CONTENT=text or "")  # as it stands, spaces and all
+
+
+def _set_box(element: Element, box: Box) -> None:
+    left, top, right, bottom = box
+    values = {"HPOS": left, "VPOS": top, "WIDTH": right - left, "HEIGHT": bottom - top}
+    for name, value in values.items():
+        element.set(name, _number(value))
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)

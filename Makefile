@@ -1,0 +1,47 @@
+# Two commands for a newcomer: `make demo` and `make test`. They need Python 3.11-3.13 with venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help setup demo test check bench eval sample clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## make .venv with everything in it (kenlm only where it compiles)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	@$(BIN)/pip install --quiet kenlm >$(VENV)/kenlm.log 2>&1 || echo \
+	  'notice: kenlm did not compile here ($(VENV)/kenlm.log); the built-in ARPA reader takes over'
+	@touch $@
+
+demo: $(READY)  ## read the bundled page and show what came out (demo-out/)
+	$(BIN)/ensemble-htr demo --out demo-out
+
+test: $(READY)  ## all tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## ruff, mypy, the layers, the tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+DATA ?= ../shared/data
+bench: $(READY)  ## lines per second of each stage on this machine
+	$(BIN)/python eval/bench.py
+
+eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
+	$(BIN)/python eval/run.py $(DATA)
+
+sample: $(READY)  ## render the bundled page again (needs its fonts, see sample/README.md)
+	$(BIN)/python sample/make_page.py --fonts $(or $(FONTS),sample/fonts)
+
+clean:  ## remove what was built, never what was trained
+	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,221 @@
+"""From a name to a verified folder: weights, language models, lexicons, the bundled sample.
+
+A *shelf* is a folder of products that share one anatomy: ``recipe.toml`` (how it was made),
+``lock.json`` (what it must be, byte for byte), ``card.md`` (what it is, what it scores, where it
+fails) and the product itself. Places are searched in this order:
+
+1. an explicit path (a name that holds a path separator or is absolute);
+2. ``$ENSEMBLE_HTR_HOME/<kind>/<name>``, the user's own shelf;
+3. ``<clone>/<kind>/<name>``, when the package runs from a checkout (also installed ``--editable``);
+4. ``ensemble_htr/_shelf/<kind>/<name>``, inside an installed wheel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+from ensemble_htr.config import from_mapping, to_mapping
+from ensemble_htr.errors import AssetError, ConfigError, UsageError, did_you_mean
+
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Lock",
+    "LockedFile",
+    "available",
+    "card_line",
+    "read_lock",
+    "resolve",
+    "sha256_file",
+    "verify",
+    "write_lock",
+]
+
+Kind = Literal["lm", "models", "sample", "lexicons"]
+KINDS: tuple[str, ...] = get_args(Kind)
+LOCK, CARD = "lock.json", "card.md"
+HOME_VARIABLE = "ENSEMBLE_HTR_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """What a file of a product must be: ``sha256`` in lower-case hexadecimal, size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The content of ``lock.json``: every file of the product, and where it came from."""
+
+    files: Mapping[str, LockedFile]  # by POSIX path relative to the folder
+    licence: str = ""  # SPDX name, or a sentence
+    data: Mapping[str, str] = field(default_factory=dict)  # name of a source -> sha256 or commit
+    tools: Mapping[str, str] = field(default_factory=dict)  # program -> version that made it
+    facts: Mapping[str, Any] = field(default_factory=dict)  # parameters, figures (plain JSON)
+    schema: int = 1
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(entry.bytes for entry in self.files.values())
+
+
+def resolve(kind: Kind, name: str, *, check: bool = True) -> Path:
+    """The folder (or, for an explicit path, file) called ``name``; see the module for the order.
+
+    With ``check`` its files are compared with its lock; a product on a shelf must have one, a
+    folder given by its path may do without. Raises `UsageError` for an unknown name (with the
+    choices) and `AssetError` if the product is not what its lock says.
+    """
+    path = _explicit(kind, name)
+    given = path is not None
+    if path is None:
+        path = next((p for p in _candidates(kind, name) if p.is_dir()), None)
+    if path is None:
+        choices = did_you_mean(name, available(kind))
+        here = f"; for the one in this directory write ./{name}" if Path(name).exists() else ""
+        raise UsageError(f"no {_noun(kind)} called '{name}'{choices}{here}")
+    if check and path.is_dir() and (not given or (path / LOCK).is_file()):
+        verify(path)
+    return path
+
+
+def available(kind: Kind) -> dict[str, Path]:
+    """Every product of this kind by its name, the first place in the search order winning."""
+    found: dict[str, Path] = {}
+    for shelf in _shelves(kind):
+        if shelf.is_dir():
+            for folder in sorted(shelf.iterdir()):
+                if (folder / LOCK).is_file():
+                    found.setdefault(folder.name, folder)
+    return found
+
+
+def verify(folder: Path) -> Lock:
+    """Compare every file that ``lock.json`` names with its size and hash; return the lock.
+
+    Raises `AssetError` naming the file, what was expected and what was found.
+    """
+    lock = read_lock(folder)
+    for name, wanted in lock.files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            found = sha256_file(path) if size == wanted.bytes else ""
+        except OSError as error:
+            raise AssetError(
+                f"{path}: named in {LOCK} but cannot be read ({error.strerror}); fetch it again"
+            ) from None
+        if size != wanted.bytes:
+            raise AssetError(
+                f"{path}: expected {wanted.bytes} bytes, found {size}; "
+                f"the file is truncated or was replaced, fetch it again{_pointer(path)}"
+            )
+        if found != wanted.sha256:
+            raise AssetError(
+                f"{path}: expected sha256 {wanted.sha256[:16]}..., found {found[:16]}...; "
+                "the file was changed, fetch it again or write its lock anew"
+            )
+    return lock
+
+
+def read_lock(folder: Path) -> Lock:
+    """Read ``lock.json`` without looking at the files; raises `AssetError` if it is no lock."""
+    path = folder / LOCK
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        lock = from_mapping(data, Lock, str(path)) if isinstance(data, dict) else None
+    except OSError as error:
+        raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, ConfigError) as error:
+        raise AssetError(f"{path}: not a lock file: {error}") from None
+    if lock is None or lock.schema != 1:
+        raise AssetError(f"{path}: not a lock file of schema 1; made by a newer ensemble-htr?")
+    for name in lock.files:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise AssetError(f"{path}: '{name}' lies outside the folder")
+    return lock
+
+
+def write_lock(
+    folder: Path,
+    files: Iterable[str],
+    *,
+    licence: str = "",
+    data: Mapping[str, str] | None = None,
+    tools: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> Lock:
+    """Hash ``files`` (paths relative to ``folder``), write ``lock.json`` and return the lock."""
+    try:
+        entries = {
+            name: LockedFile(sha256_file(folder / name), (folder / name).stat().st_size)
+            for name in sorted(files)
+        }
+        lock = Lock(entries, licence, dict(data or {}), dict(tools or {}), dict(facts or {}))
+        text = json.dumps(to_mapping(lock), indent=2, ensure_ascii=False) + "\n"
+        temporary = folder / f".{LOCK}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / LOCK)
+    except OSError as error:
+        raise AssetError(f"{folder}: cannot write its lock: {error}") from None
+    return lock
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file in lower-case hexadecimal, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def card_line(folder: Path) -> str:
+    """The first line of prose in ``card.md`` ('' if there is none): what the product is."""
+    try:
+        lines = (folder / CARD).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((s for line in lines if (s := line.strip()) and not s.startswith(("#", "---"))), "")
+
+
+def _shelves(kind: Kind) -> Iterator[Path]:
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of asset '{kind}'{did_you_mean(kind, KINDS)}")
+    if home := os.environ.get(HOME_VARIABLE):
+        yield Path(home).expanduser() / kind
+    package = Path(__file__).resolve().parent
+    if (package.parent / "pyproject.toml").is_file():  # a clone, not somebody's site-packages
+        yield package.parent / kind
+    yield package / "_shelf" / kind
+
+
+def _candidates(kind: Kind, name: str) -> Iterator[Path]:
+    return (shelf / name for shelf in _shelves(kind)) if name not in ("", ".", "..") else iter(())
+
+
+def _explicit(kind: Kind, name: str) -> Path | None:
+    separators = {os.sep, os.altsep or os.sep}
+    path = Path(name).expanduser()
+    if not path.is_absolute() and not any(separator in name for separator in separators):
+        return None
+    if not path.exists():
+        raise AssetError(f"{name}: no such {_noun(kind)} (a name with a '/' is taken as a path)")
+    return path
+
+
+def _noun(kind: Kind) -> str:
+    return {"lm": "language model", "models": "model", "lexicons": "lexicon"}.get(kind, kind)
+
+
+def _pointer(path: Path) -> str:
+    """A word on the usual cause of a tiny file: a pointer left by large-file storage."""
+    with path.open("rb") as stream:
+        is_pointer = stream.read(8) == b"version "
+    return " (it is a large-file pointer, not the file)" if is_pointer else ""

@@ -52,6 +52,8 @@ def parse_points(text: str | None, notices: Notices) -> tuple[Point, ...]:
     """Read ``x,y x,y`` or ``x y x y``; points that are no finite numbers are left out."""
     if not text or not text.strip():
         return ()
+    if (plain := _plain_points(text)) is not None:
+        return plain
     if "," in text:
         pairs = [pair.split(",") for pair in _COMMA.sub(",", text.strip()).split()]
     else:
@@ -67,6 +69,19 @@ def parse_points(text: str | None, notices: Notices) -> tuple[Point, ...]:
     return tuple(points)
 
 
+def _plain_points(text: str) -> tuple[Point, ...] | None:
+    """The points of a flawless list, quickly; None if anything in it needs a closer look."""
+    try:
+        values = [float(value) for value in text.replace(",", " ").split()]
+    except ValueError:
+        return None
+    if text.count(",") not in (0, len(values) // 2) or len(values) % 2:
+        return None
+    if not all(-_ABSURD <= value <= _ABSURD for value in values):
+        return None
+    return tuple(zip(values[::2], values[1::2], strict=True))
+
+
 def usable(
     points: Sequence[Point],
     size: tuple[float, float],
@@ -78,8 +93,9 @@ def usable(
     Returns () if fewer than ``least`` distinct points are left (2 make a baseline, 3 a polygon).
     """
     width, height = (limit if limit > 0 else _ABSURD for limit in size)
-    clamped = tuple((min(max(x, 0.0), width), min(max(y, 0.0), height)) for x, y in points)
-    if clamped != tuple(points):
+    clamped = tuple(points)
+    if not all(0.0 <= x <= width and 0.0 <= y <= height for x, y in points):
+        clamped = tuple((min(max(x, 0.0), width), min(max(y, 0.0), height)) for x, y in points)
         notices.add("a line reached outside the image and was clamped to it")
     return clamped if len(set(clamped)) >= least else ()
 

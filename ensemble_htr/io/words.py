@@ -6,6 +6,9 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ensemble_htr.io.geometry import Box, bounding_box
 from ensemble_htr.types import Point, Reading, Word
 
@@ -37,14 +40,38 @@ def word_boxes(
         return [bounding_box(polygon)] * len(spans)
     direction = (x1 - x0) / length, (y1 - y0) / length
     along = [_dot(point, direction) for point in polygon]
-    result = []
-    for start, end in spans:
-        low = min(along) if start <= 0 else _dot(_point_at(axis, start), direction)
-        high = max(along) if end >= 1 else _dot(_point_at(axis, end), direction)
-        part = _clip(polygon, direction, low)
-        part = _clip(part, (-direction[0], -direction[1]), -high)
-        result.append(bounding_box(part))
-    return result
+    lows = [min(along) if s <= 0 else _dot(_point_at(axis, s), direction) for s, _ in spans]
+    highs = [max(along) if e >= 1 else _dot(_point_at(axis, e), direction) for _, e in spans]
+    return _strip_boxes(np.asarray(polygon, dtype=np.float64), np.asarray(along), lows, highs)
+
+
+def _strip_boxes(
+    polygon: NDArray[np.float64],  # (points, 2)
+    along: NDArray[np.float64],  # (points,) places of the points in the line's direction
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> list[Box | None]:
+    """The box of the polygon's part between each ``low`` and ``high``: every edge is cut to the
+    strip (Liang & Barsky 1984), then the ends of what is left are boxed."""
+    if not lows:
+        return []
+    low, high = np.asarray(lows)[:, None], np.asarray(highs)[:, None]  # (words, 1)
+    step = np.roll(along, -1) - along  # (edges,)
+    level = np.abs(step) < 1e-9
+    safe = np.where(level, 1.0, step)
+    ends = np.stack([(low - along) / safe, (high - along) / safe])  # (2, words, edges)
+    inside = (low <= along) & (along <= high)
+    first = np.where(level, 0.0, ends.min(axis=0))
+    last = np.where(level, 1.0, ends.max(axis=0))
+    valid = np.where(level, inside, (first <= 1.0) & (last >= 0.0))
+    edges = np.roll(polygon, -1, axis=0) - polygon
+    cut = np.clip(np.stack([first, last]), 0.0, 1.0)[..., None]  # (2, words, edges, 1)
+    points = polygon + cut * edges  # (2, words, edges, 2)
+    lowest = np.where(valid[..., None], points, np.inf).min(axis=(0, 2))
+    highest = np.where(valid[..., None], points, -np.inf).max(axis=(0, 2))
+    found: list[bool] = np.asarray(valid.any(axis=1)).tolist()
+    corners = np.concatenate([lowest, highest], axis=1).tolist()
+    return [(c[0], c[1], c[2], c[3]) if ok else None for c, ok in zip(corners, found, strict=True)]
 
 
 def _dot(point: Point, direction: Point) -> float:
@@ -67,22 +94,3 @@ def _point_at(axis: Sequence[Point], fraction: float) -> Point:
             return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
         wanted -= length
     return axis[-1]
-
-
-def _clip(polygon: Sequence[Point], direction: Point, least: float) -> list[Point]:
-    """The part of a polygon with ``point . direction >= least`` (Sutherland & Hodgman 1974)."""
-    kept: list[Point] = []
-    for i, point in enumerate(polygon):
-        before = polygon[i - 1]
-        d0, d1 = _dot(before, direction) - least, _dot(point, direction) - least
-        if (d0 < 0 < d1) or (d1 < 0 < d0):
-            share = d0 / (d0 - d1)
-            kept.append(
-                (
-                    before[0] + share * (point[0] - before[0]),
-                    before[1] + share * (point[1] - before[1]),
-                )
-            )
-        if d1 >= 0:
-            kept.append(point)
-    return kept

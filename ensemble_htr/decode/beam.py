@@ -15,6 +15,7 @@ brought back into range by a common log factor: in Python a product costs a tent
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import unicodedata
@@ -140,8 +141,7 @@ class _Prefix:
         self.context = context  # the LM's state after this prefix
         self.factor = factor  # exp(what the LM and beta say of the last token)
         self.children: dict[int, _Prefix] = {}
-        self.blank = self.label = self.mass = self.next_blank = self.next_label = 0.0
-        self.frame = -1
+        self.frame = -1  # not read yet: the masses are set when a frame meets the prefix
 
     def columns(self) -> list[int]:
         columns: list[int] = []
@@ -151,6 +151,11 @@ class _Prefix:
             node = node.parent
         return columns[::-1]
 
+
+# A candidate is not even weighed if, before the LM speaks, it stands this many nats below a place
+# in the next beam; the LM may lift it by some nats of its own over those that hold the places.
+_REACH = 1.0
+_REACH_LM = 5.0
 
 _by_mass = operator.attrgetter("mass")
 
@@ -201,24 +206,25 @@ class BeamDecoder:
     ) -> tuple[list[_Prefix], float]:
         """Read all frames; returns the last beam, best first, and the log of its common factor."""
         root = _Prefix(None, BLANK, "", self._memory.start() if self._memory else None, 1.0)
-        root.blank = root.mass = 1.0
+        root.blank, root.label, root.mass = 1.0, 0.0, 1.0
         beam = [root]
         log_scale = 0.0
         margin = math.exp(-self.options.prune)
+        reach = math.exp(-(_REACH + _REACH_LM * self.options.alpha * (self._memory is not None)))
         for number, (blank, symbols) in enumerate(frames):
             if not symbols:  # a run of frames that are surely blank: paths only come to rest
                 log_scale += blank
                 for prefix in beam:
                     prefix.blank, prefix.label = prefix.mass, 0.0
                 continue
-            met = self._grow(beam, number, blank, symbols, beam[0].mass * margin, alphabet)
+            floor = max(beam[0].mass * margin, _crowded(beam, blank, symbols, width) * reach)
+            met = self._grow(beam, number, blank, symbols, floor, alphabet)
             for prefix in met:
                 prefix.blank, prefix.label = prefix.next_blank, prefix.next_label
                 prefix.mass = prefix.blank + prefix.label
             met.sort(key=_by_mass, reverse=True)
             best = met[0].mass
-            floor = best * margin
-            beam = [prefix for prefix in met[:width] if prefix.mass > floor]
+            beam = [prefix for prefix in met[:width] if prefix.mass > best * margin]
             if not 1e-100 < best < 1e100 and beam:
                 log_scale += math.log(best)
                 for prefix in beam:
@@ -323,6 +329,21 @@ class BeamDecoder:
         ]
 
 
+def _crowded(beam: list[_Prefix], blank: float, symbols: _Symbols, width: int) -> float:
+    """A mass that at least ``width`` candidates of the next beam reach (LM aside), or 0.
+
+    The best n prefixes times the best m choices (symbols, or to stay) are n * m candidates, none
+    below the n-th mass times the m-th probability: the best such bound with n * m >= width.
+    """
+    choices = sorted([blank, *(p for _, p in symbols)], reverse=True)
+    bound = 0.0
+    for m, p in enumerate(choices[:width], start=1):
+        n = -(-width // m)
+        if n <= len(beam):
+            bound = max(bound, beam[n - 1].mass * p)
+    return bound
+
+
 class _Frames:
     """The frames as the search reads them: ``(probability of the blank, symbols)``; a run of frames
     that are surely blank (no symbol reaches the threshold) is read as one:
@@ -353,7 +374,7 @@ class _Frames:
         self.rows: list[int] = np.flatnonzero(begins).tolist()
 
     def __iter__(self) -> Iterator[tuple[float, _Symbols]]:
-        for row, stop in zip(self.rows, [*self.rows[1:], len(self._symbols)], strict=True):
+        for row, stop in itertools.pairwise([*self.rows, len(self._symbols)]):
             if self._symbols[row]:
                 yield self._blank[row], self._symbols[row]
             else:

@@ -4,8 +4,8 @@ A text of L tokens becomes a chain of S = 2L + 1 states: blank, token 1, blank, 
 (Graves et al. 2006, section 4.1). In every frame the chain is stayed in, stepped by one, or stepped
 by two where that skips a blank between two different tokens. Summing over all walks gives the
 text's probability (`ctc_score`); the best single walk gives its place in the image (`ctc_align`).
-All texts of a line walk side by side in one array of shape ``(texts, 2 + S)``, whose first two
-columns are padding that stays empty: so "the state before" is a slice and never a special case.
+All texts of a line walk side by side in one array of shape ``(2 + S, texts)``, whose first two
+rows are padding that stays empty: so "the state before" is a slice and never a special case.
 """
 
 from __future__ import annotations
@@ -101,19 +101,20 @@ def viterbi(logp: Floats, texts: Sequence[Sequence[int]]) -> list[list[Stay]]:
     if not len(logp) or not texts:
         return [[] for _ in texts]
     labels, skip = _chains(texts)
-    emission = np.maximum(logp, _IMPOSSIBLE)[:, labels]  # (T, texts, S)
+    emission = np.maximum(logp, _IMPOSSIBLE)[:, labels]  # (T, S, texts)
     barrier = np.where(skip, 0.0, -np.inf)
-    best = np.full((len(logp), len(texts), 2 + labels.shape[1]), -np.inf)
-    best[0, :, 2:4] = emission[0, :, :2]
+    best = np.empty((len(logp), 2 + len(labels), len(texts)))
+    best[0] = best[:, :2] = -np.inf
+    best[0, 2:4] = emission[0, :2]
     step = np.empty(labels.shape)
     for frame in range(1, len(logp)):
         before = best[frame - 1]
-        np.add(before[:, :-2], barrier, out=step)
-        np.maximum(step, before[:, 1:-1], out=step)
-        np.maximum(step, before[:, 2:], out=step)
-        np.add(step, emission[frame], out=best[frame, :, 2:])
+        np.add(before[:-2], barrier, out=step)
+        np.maximum(step, before[1:-1], out=step)
+        np.maximum(step, before[2:], out=step)
+        np.add(step, emission[frame], out=best[frame, 2:])
     return [
-        _walk_back(best[:, i], emission[:, i], barrier[i].tolist(), len(text))
+        _walk_back(best[:, :, i], emission[:, :, i], barrier[:, i].tolist(), len(text))
         for i, text in enumerate(texts)
     ]
 
@@ -149,12 +150,12 @@ def _walk_back(best: Floats, emission: Floats, barrier: list[float], length: int
 
 def _chains(texts: Sequence[Sequence[int]]) -> tuple[Ints, NDArray[np.bool_]]:
     """The column that each state emits, and whether it may be reached by skipping the blank
-    before it: both ``(texts, S)``. States beyond a shorter text's end are never read."""
-    labels = np.full((len(texts), 1 + 2 * max(map(len, texts))), BLANK, dtype=np.intp)
-    for row, text in zip(labels, texts, strict=True):
-        row[1 : 2 * len(text) : 2] = text
+    before it: both ``(S, texts)``. States beyond a shorter text's end are never read."""
+    labels = np.full((1 + 2 * max(map(len, texts)), len(texts)), BLANK, dtype=np.intp)
+    for i, text in enumerate(texts):
+        labels[1 : 2 * len(text) : 2, i] = text
     skip = np.zeros(labels.shape, dtype=np.bool_)
-    skip[:, 3::2] = labels[:, 3::2] != labels[:, 1:-2:2]
+    skip[3::2] = labels[3::2] != labels[1:-2:2]
     return labels, skip
 
 
@@ -163,29 +164,27 @@ def _forward(prob: Floats, texts: Sequence[Sequence[int]]) -> list[float]:
     if not len(prob) or not texts:
         return [0.0 for _ in texts]  # only the empty text fits into no frame, and it is certain
     labels, skip = _chains(texts)
-    emission = prob[:, labels]  # (T, texts, S)
+    emission = prob[:, labels]  # (T, S, texts)
     jumps = skip.astype(np.float64)
-    alpha = np.zeros((len(texts), 2 + labels.shape[1]))
-    alpha[:, 2:4] = emission[0, :, :2]
-    two_before, one_before, here = alpha[:, :-2], alpha[:, 1:-1], alpha[:, 2:]
+    alpha = np.zeros((2 + len(labels), len(texts)))
+    alpha[2:4] = emission[0, :2]
+    two_before, one_before, here = alpha[:-2], alpha[1:-1], alpha[2:]
     arriving = np.empty(labels.shape)
     for emitted in emission[1:]:
         np.multiply(two_before, jumps, out=arriving)
         arriving += one_before
         here += arriving
         here *= emitted
-    ends = [alpha.item(i, 2 * len(text) + 2) for i, text in enumerate(texts)]
-    ends_on_token = [alpha.item(i, 2 * len(text) + 1) for i, text in enumerate(texts)]
-    sums = [a + b for a, b in zip(ends, ends_on_token, strict=True)]
-    return [math.log(total) if total else -math.inf for total in sums]
+    ends = [alpha[2 * len(text) + 1 : 2 * len(text) + 3, i].sum() for i, text in enumerate(texts)]
+    return [math.log(total) if total > 0 else -math.inf for total in ends]
 
 
 def _forward_log(logp: Floats, text: Sequence[int]) -> float:
     """`_forward` for one text in the log domain: slower, and blind to no probability."""
     labels, skip = _chains([text])
-    emission = logp[:, labels[0]]  # (T, S)
-    barrier = np.where(skip[0], 0.0, -np.inf)
-    alpha = np.full(2 + labels.shape[1], -np.inf)
+    emission = logp[:, labels[:, 0]]  # (T, S)
+    barrier = np.where(skip[:, 0], 0.0, -np.inf)
+    alpha = np.full(2 + len(labels), -np.inf)
     alpha[2:4] = emission[0, :2]
     for emitted in emission[1:]:
         arriving = np.logaddexp(alpha[:-2] + barrier, alpha[1:-1])

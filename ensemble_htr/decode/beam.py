@@ -6,8 +6,9 @@ in a blank and those that end in the prefix's last symbol: only the former may w
 once more (Graves 2012, section 7.5.3; Hannun et al. 2014, algorithm 1). The language model joins
 whenever a prefix grows ("shallow fusion", first pass)::
 
-    score(text) = log P_ctc(text | image) + sum over tokens (alpha * log P_lm(token | before) + beta)
-                  [+ alpha * log P_lm(end)]
+    score(text) = log P_ctc(text | image)
+                + sum over its tokens (alpha * log P_lm(token | tokens before) + beta)
+                + alpha * log P_lm(end of line | text)
 
 Masses are plain products (a growing prefix multiplies its share by exp(alpha * log P_lm + beta)),
 brought back into range by a common log factor: in Python a product costs a tenth of a log-sum.
@@ -126,6 +127,12 @@ class _Prefix:
         *("parent", "column", "token", "context", "factor", "children"),
         *("blank", "label", "mass", "next_blank", "next_label", "frame"),
     )
+
+    blank: float
+    label: float
+    mass: float  # blank + label
+    next_blank: float
+    next_label: float
 
     def __init__(
         self,

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.io.documents import document_of
-from ensemble_htr.io.finding import list_files, natural_key
+from ensemble_htr.io.finding import list_files, natural_key, page_stem
+from ensemble_htr.io.pages import FORMAT_OF_ROOT, read_page
 from ensemble_htr.io.rows import Record, parse_row, row_of, short
+from ensemble_htr.io.xml import sniff_root
 
 __all__ = [
     "MAX_LINE_BYTES",
@@ -143,24 +145,39 @@ def match_records(wanted: Sequence[Record], system: Sequence[Record], name: str)
 
 
 def _folder_files(folder: Path) -> list[Path]:
-    """The JSONL files of a folder, else its PAGE and ALTO files, else those further down.
-
-    XML of other kinds (METS) is passed over; broken XML is not, so that reading it says why.
-    """
-    from ensemble_htr.io.pages import FORMAT_OF_ROOT
-    from ensemble_htr.io.xml import sniff_root
-
-    here = list_files(folder)
-    below = (f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder)))
-    for files in (here, sorted(below, key=natural_key)):
+    """The JSONL files of a folder, else its page XML, else those in ``page/``, ``alto/``, below."""
+    for files in _levels(folder):
         rows = [f for f in files if f.suffix.lower() == ".jsonl"]
         trees = [f for f in files if f.suffix.lower() == ".xml"]
         if rows and trees:
             _LOG.warning("%s: holds both JSONL and XML: read the JSONL", folder)
-        pages = rows or [f for f in trees if sniff_root(f) in (None, *FORMAT_OF_ROOT)]
-        if pages:
+        if pages := rows or _page_files(trees):
             return pages
     raise InputError(f"{folder}: no JSONL, PAGE or ALTO file in this folder")
+
+
+def _levels(folder: Path) -> Iterator[list[Path]]:
+    yield list_files(folder)
+    yield list_files(folder / "page")
+    yield list_files(folder / "alto")
+    below = [f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder))]
+    yield sorted(below, key=natural_key)
+
+
+def _page_files(trees: Sequence[Path]) -> list[Path]:
+    """PAGE and ALTO among XML files; of a page that has both in one folder the PAGE.
+
+    XML of other kinds (METS) is passed over; broken XML is not, so that reading it says why.
+    """
+    chosen: dict[tuple[Path, str], Path] = {}
+    for path in trees:
+        root = sniff_root(path)
+        if root is None or root in FORMAT_OF_ROOT:
+            kind = FORMAT_OF_ROOT.get(root or "", "")
+            key = path.parent, page_stem(path, kind)
+            if key not in chosen or kind == "page":
+                chosen[key] = path
+    return list(chosen.values())
 
 
 def _hidden(path: Path) -> bool:
@@ -180,8 +197,6 @@ def _read_file(path: Path, in_folder: bool) -> list[Record]:
 
 
 def _read_xml(path: Path) -> list[Record]:
-    from ensemble_htr.io.pages import read_page
-
     page = read_page(path)
     return [
         Record(line.id, unicodedata.normalize("NFC", line.text), page.stem, page.doc)

@@ -180,6 +180,21 @@ def test_folder_of_pages_and_its_manifest(tmp_path: Path) -> None:
     assert load_records(tmp_path / "p2.xml") == [Record("l1", "Le roy élu", "p2", "letters")]
 
 
+def test_one_page_in_two_formats_is_read_once(tmp_path: Path) -> None:
+    page = (
+        '<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">'
+        '<Page imageFilename="p.jpg" imageWidth="9" imageHeight="9"><TextRegion id="r">'
+        '<Coords points="0,0 9,0 9,9"/><TextLine id="l1"><Coords points="0,0 9,0 9,4"/>'
+        "<TextEquiv><Unicode>page</Unicode></TextEquiv></TextLine></TextRegion></Page></PcGts>"
+    )
+    names = {"flat": ("p.alto.xml", "p.page.xml"), "deep": ("alto/p.xml", "page/p.xml")}
+    for folder, (alto_name, page_name) in names.items():
+        for name, text in ((alto_name, ALTO), (page_name, page)):
+            (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / folder / name).write_text(text, encoding="utf-8")
+        assert load_records(tmp_path / folder) == [Record("l1", "page", "p", folder)]
+
+
 def test_broken_xml_in_a_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "p1.xml").write_text(ALTO, encoding="utf-8")
     (tmp_path / "p2.xml").write_text("<!DOCTYPE alto><alto/>", encoding="utf-8")

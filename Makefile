@@ -39,8 +39,12 @@ bench: $(READY)  ## lines per second of each stage on this machine
 eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
 	$(BIN)/python eval/run.py $(DATA)
 
-sample: $(READY)  ## render the bundled page again (needs its fonts, see sample/README.md)
-	$(BIN)/python sample/make_page.py --fonts $(or $(FONTS),sample/fonts)
+FONTS ?= sample/fonts
+FONT_PACKAGES := $(addprefix @fontsource/,$(addsuffix @5.3.0,\
+  herr-von-muellerhoff mrs-saint-delafield la-belle-aurore))
+sample: $(READY)  ## draw the bundled page again (needs npm for its fonts)
+	test -d $(FONTS)/node_modules || npm install --silent --no-save --prefix $(FONTS) $(FONT_PACKAGES)
+	$(BIN)/python sample/make_page.py --fonts $(FONTS)
 
 clean:  ## remove what was built, never what was trained
 	rm -rf $(VENV) build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

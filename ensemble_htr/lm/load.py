@@ -1,0 +1,125 @@
+"""From a file to a language model: unpacking, cache, choice of the backend."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean
+from ensemble_htr.lm import kenlm_backend
+from ensemble_htr.lm.arpa import MAX_BYTES, ArpaModel, read_arpa, read_header
+from ensemble_htr.protocols import LanguageModel
+
+__all__ = ["Backend", "load", "text_logprob"]
+
+Backend = Literal["auto", "kenlm", "arpa"]
+BACKENDS = ("auto", "kenlm", "arpa")
+_READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
+
+
+def load(path: Path, backend: Backend = "auto") -> LanguageModel:
+    """Load ``.arpa``, ``.arpa.xz`` or ``.arpa.gz`` (``.klm``/``.bin``: KenLM's binary form).
+
+    ``auto`` takes KenLM where it is installed and can hold the model's order, else our reader. A
+    packed file is unpacked once for KenLM into ``$XDG_CACHE_HOME`` (or ``~/.cache``)
+    ``/ensemble-htr``. Raises `AssetError` if the file is missing or corrupt, `UsageError` for an
+    unknown backend and `MissingDependencyError` if KenLM is asked for and absent.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"unknown LM backend '{backend}'{did_you_mean(backend, BACKENDS)}")
+    if not path.is_file():
+        raise AssetError(f"{path}: no such language model; wanted an .arpa, .arpa.xz or .arpa.gz")
+    if path.suffix in (".bin", ".binary", ".klm"):
+        if backend == "arpa":
+            raise AssetError(f"{path}: only KenLM reads its binary form; use the ARPA file")
+        return kenlm_backend.KenLMModel(path)
+    with _opened(path) as file:
+        order = len(read_header(file, str(path)))
+    if backend == "auto":
+        fits = order <= kenlm_backend.MAX_ORDER and kenlm_backend.available()
+        backend = "kenlm" if fits else "arpa"
+    if backend == "kenlm":
+        return _with_kenlm(path)
+    with _opened(path) as file:
+        return ArpaModel(read_arpa(file, str(path)))
+
+
+def text_logprob(lm: LanguageModel, tokens: Sequence[str]) -> float:
+    """Natural-log probability of a whole line, its end included."""
+    state, total = lm.start(), 0.0
+    for token in tokens:
+        logp, state = lm.score(state, token)
+        total += logp
+    return total + lm.end(state)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The unpacked bytes of a plain, xz or gzip file; read errors become `AssetError`."""
+    try:
+        if path.suffix == ".xz":
+            file = cast(BinaryIO, lzma.open(path, "rb"))
+        elif path.suffix == ".gz":
+            file = cast(BinaryIO, gzip.open(path, "rb"))
+        else:
+            file = path.open("rb")
+        with file:
+            yield file
+    except _READ_ERRORS as error:
+        raise AssetError(
+            f"{path}: corrupt or truncated ({error or 'unexpected end'}); fetch or build it again"
+        ) from None
+
+
+def _with_kenlm(path: Path) -> LanguageModel:
+    if path.suffix not in (".xz", ".gz"):
+        return kenlm_backend.KenLMModel(path)
+    try:
+        return kenlm_backend.KenLMModel(_unpacked(path))
+    except OSError:  # no cache to write to: KenLM reads the text once, so a passing file will do
+        with tempfile.TemporaryDirectory(prefix="ensemble-htr-") as folder:
+            target = Path(folder) / "model.arpa"
+            with _opened(path) as source, target.open("wb") as sink:
+                _copy(source, sink, path)
+            return kenlm_backend.KenLMModel(target)
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return root / "ensemble-htr"
+
+
+def _unpacked(path: Path) -> Path:
+    """The unpacked copy in the cache, written to a temporary name and renamed."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    target = _cache() / f"{digest}.arpa"
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".unpack-")
+    try:
+        with os.fdopen(handle, "wb") as sink, _opened(path) as source:
+            _copy(source, sink, path)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _copy(source: BinaryIO, sink: BinaryIO, path: Path) -> None:
+    size = 0
+    while block := source.read(1 << 20):
+        size += len(block)
+        if size > MAX_BYTES:
+            raise AssetError(f"{path}: unpacks to more than {MAX_BYTES >> 20} MiB")
+        sink.write(block)

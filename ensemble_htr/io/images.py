@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.errors import ImageError, MissingDependencyError
+from ensemble_htr.io.geometry import Notices, usable
 from ensemble_htr.types import Page, Point
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 300_000_000  # 300 megapixels: an A2 page at 1,000 dpi is 390, at 600 dpi 139
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP")
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 _ORIENTATION = 0x0112  # EXIF tag: 1 upright, 3 upside down, 6 and 8 quarter turns, rest mirrored
 _TOLERANCE = 0.01  # how far the two scale factors may differ, relative
 _LOG = logging.getLogger("ensemble_htr")
@@ -90,13 +91,13 @@ def load_page(page: Page) -> tuple[Page, NDArray[np.uint8]]:
 def rescale_page(page: Page, width: int, height: int) -> Page:
     """The page with its geometry scaled to an image of ``width`` x ``height`` pixels.
 
-    A page whose XML is silent about its size only gets the size. Both factors must agree within
+    A page whose XML is silent about its size gets the size and is clamped to it. Both factors must agree within
     1 %; a notice is logged. Raises `ImageError` if they do not.
     """
     if (page.width, page.height) == (width, height):
         return page
     if page.width <= 0 or page.height <= 0:
-        return dataclasses.replace(page, width=width, height=height)
+        return _clamped(page, width, height)
     fx, fy = width / page.width, height / page.height
     slack = (1 / page.width + 1 / page.height + 1 / width + 1 / height) / 2  # sizes are rounded
     if abs(fx / fy - 1) > _TOLERANCE + slack:
@@ -130,6 +131,21 @@ def rescale_page(page: Page, width: int, height: int) -> Page:
     return dataclasses.replace(page, lines=lines, width=width, height=height)
 
 
+def _clamped(page: Page, width: int, height: int) -> Page:
+    notices = Notices(page.source or Path(page.stem))
+    size = float(width), float(height)
+    lines = tuple(
+        dataclasses.replace(
+            line,
+            baseline=usable(line.baseline, size, 2, notices),
+            polygon=usable(line.polygon, size, 3, notices),
+        )
+        for line in page.lines
+    )
+    notices.say()
+    return dataclasses.replace(page, lines=lines, width=width, height=height)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """A Pillow image whose header was read and whose size is within bounds."""
@@ -142,8 +158,9 @@ def _opened(path: Path) -> Iterator[Any]:
             raise ImageError(f"{path}: the image file is empty; copy or export it again")
         with _LOCK:  # we check the size ourselves, below, before any decoding
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            Image.init()
             try:
-                image = Image.open(path, formats=_FORMATS)
+                image = Image.open(path, formats=[f for f in _FORMATS if f in Image.OPEN])
             finally:
                 Image.MAX_IMAGE_PIXELS = before
     except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from ensemble_htr.config import from_mapping, to_mapping
-from ensemble_htr.errors import AssetError, ConfigError, UsageError, did_you_mean
+from ensemble_htr.config import to_mapping
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 
 __all__ = [
     "KINDS",
@@ -53,14 +54,17 @@ class LockedFile:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The content of ``lock.json``: every file of the product, and where it came from."""
+    """The content of ``lock.json``: every file of the product, and where it came from.
+
+    In JSON ``files`` is a table by name, or ``product`` one table that also holds its ``file``;
+    keys that are not named here are the product's ``facts``.
+    """
 
     files: Mapping[str, LockedFile]  # by POSIX path relative to the folder
     licence: str = ""  # SPDX name, or a sentence
-    data: Mapping[str, str] = field(default_factory=dict)  # name of a source -> sha256 or commit
-    tools: Mapping[str, str] = field(default_factory=dict)  # program -> version that made it
+    data: Mapping[str, Any] = field(default_factory=dict)  # name of a source -> sha256 or commit
+    tools: Mapping[str, Any] = field(default_factory=dict)  # program -> version that made it
     facts: Mapping[str, Any] = field(default_factory=dict)  # parameters, figures (plain JSON)
-    schema: int = 1
 
     @property
     def bytes(self) -> int:
@@ -131,18 +135,29 @@ def read_lock(folder: Path) -> Lock:
     """Read ``lock.json`` without looking at the files; raises `AssetError` if it is no lock."""
     path = folder / LOCK
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        lock = from_mapping(data, Lock, str(path)) if isinstance(data, dict) else None
+        lock = _parse(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, ConfigError) as error:
-        raise AssetError(f"{path}: not a lock file: {error}") from None
-    if lock is None or lock.schema != 1:
-        raise AssetError(f"{path}: not a lock file of schema 1; made by a newer ensemble-htr?")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise AssetError(f"{path}: not a lock file of schema 1 ({error!r})") from None
     for name in lock.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise AssetError(f"{path}: '{name}' lies outside the folder")
     return lock
+
+
+def _parse(data: dict[str, Any]) -> Lock:
+    if data.pop("schema") != 1:
+        raise ValueError("made by a newer ensemble-htr?")
+    files = data.pop("files", None)
+    if files is None:
+        product = data.pop("product")
+        files = {product["file"]: product}
+    entries = {str(n): LockedFile(str(f["sha256"]), int(f["bytes"])) for n, f in files.items()}
+    if not entries:
+        raise ValueError("it names no file")
+    licence = str(data.pop("licence", ""))
+    return Lock(entries, licence, dict(data.pop("data", {})), dict(data.pop("tools", {})), data)
 
 
 def write_lock(
@@ -150,18 +165,23 @@ def write_lock(
     files: Iterable[str],
     *,
     licence: str = "",
-    data: Mapping[str, str] | None = None,
-    tools: Mapping[str, str] | None = None,
+    data: Mapping[str, Any] | None = None,
+    tools: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Lock:
-    """Hash ``files`` (paths relative to ``folder``), write ``lock.json`` and return the lock."""
+    """Hash ``files`` (paths relative to ``folder``), write ``lock.json`` and return the lock.
+
+    Raises `AssetError` if a file cannot be read or the lock cannot be written.
+    """
     try:
         entries = {
             name: LockedFile(sha256_file(folder / name), (folder / name).stat().st_size)
             for name in sorted(files)
         }
         lock = Lock(entries, licence, dict(data or {}), dict(tools or {}), dict(facts or {}))
-        text = json.dumps(to_mapping(lock), indent=2, ensure_ascii=False) + "\n"
+        named = to_mapping(lock)
+        table = {"schema": 1, **named.pop("facts"), **named}
+        text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
         temporary = folder / f".{LOCK}.tmp"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(folder / LOCK)
@@ -177,12 +197,14 @@ def sha256_file(path: Path) -> str:
 
 
 def card_line(folder: Path) -> str:
-    """The first line of prose in ``card.md`` ('' if there is none): what the product is."""
+    """The first sentence of prose in ``card.md`` ('' if there is none): what the product is."""
     try:
-        lines = (folder / CARD).read_text(encoding="utf-8").splitlines()
+        text = (folder / CARD).read_text(encoding="utf-8")
     except OSError:
         return ""
-    return next((s for line in lines if (s := line.strip()) and not s.startswith(("#", "---"))), "")
+    paragraphs = (" ".join(p.split()) for p in re.split(r"\n\s*\n|^#.*$", text, flags=re.MULTILINE))
+    prose = next((p for p in paragraphs if p and p[0] not in "-|<"), "")
+    return re.split(r"(?<=[.:;]) ", prose, maxsplit=1)[0].rstrip(":;")
 
 
 def _shelves(kind: Kind) -> Iterator[Path]:

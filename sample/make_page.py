@@ -312,7 +312,8 @@ def compose(strokes: list[Strokes], fonts: Path, move: Array, rng: np.random.Gen
         flat[..., channel] = base * (1 - ink * 0.93) + INK[channel] * ink * 0.93
     page = bend(flat, move)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
-    light = 1.02 - 0.11 * np.exp(-x / 90) - 0.07 * ((x / WIDTH - 0.55) ** 2 + (y / HEIGHT - 0.4) ** 2)
+    far = (x / WIDTH - 0.55) ** 2 + (y / HEIGHT - 0.4) ** 2
+    light = 1.02 - 0.11 * np.exp(-x / 90) - 0.07 * far
     page = cv2.GaussianBlur(page * light[..., None], (0, 0), 0.45)
     page += rng.normal(0, 2.0, (HEIGHT, WIDTH, 1))
     buffer = BytesIO()

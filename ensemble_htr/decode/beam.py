@@ -19,13 +19,13 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-import unicodedata
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr.decode._fusion import Context, Fusion
 from ensemble_htr.decode._posteriors import BLANK, checked, pixels
 from ensemble_htr.decode.forced import viterbi
 from ensemble_htr.errors import UsageError
@@ -64,67 +64,17 @@ class BeamOptions:
                 raise UsageError(f"beam options: {name} is {getattr(self, name)}, wanted {wanted}")
 
 
-class _Context:
-    """A state of the language model and what it has said already: token -> (log p, next)."""
-
-    __slots__ = ("end", "next", "state")
-
-    def __init__(self, state: Hashable) -> None:
-        self.state = state
-        self.next: dict[str, tuple[float, _Context]] = {}
-        self.end: float | None = None
-
-
-class _Memory:
-    """The language model behind a cache, so that it is asked once for each (state, token).
-
-    Lines of one document share most short contexts: the cache lives as long as its decoder, and
-    starts anew when it holds `limit` answers.
-    """
-
-    def __init__(self, lm: LanguageModel, limit: int = 200_000) -> None:
-        self._lm = lm
-        self._limit = limit
-        self._forget()
-
-    def _forget(self) -> None:
-        self._size = 0
-        self._contexts: dict[Hashable, _Context] = {}
-
-    def start(self) -> _Context:
-        if self._size > self._limit:
-            self._forget()
-        return self._context(self._lm.start())
-
-    def score(self, context: _Context, token: str) -> tuple[float, _Context]:
-        answer = context.next.get(token)
-        if answer is None:
-            logp, state = self._lm.score(context.state, token)
-            answer = context.next[token] = logp, self._context(state)
-            self._size += 1
-        return answer
-
-    def end(self, context: _Context) -> float:
-        if context.end is None:
-            context.end = self._lm.end(context.state)
-        return context.end
-
-    def _context(self, state: Hashable) -> _Context:
-        context = self._contexts.get(state)
-        if context is None:
-            context = self._contexts[state] = _Context(state)
-        return context
-
-
 class _Prefix:
     """A text so far: a node of the tree of all texts that the beam has met in this line.
 
     ``blank`` and ``label`` are the masses of its paths that end in a blank or in ``column``;
-    ``next_*`` collect the masses of the frame being read, whose number is ``frame``.
+    ``next_*`` collect the masses of the frame being read, whose number is ``frame``. Nodes know
+    their parents only (children are found by ``key + column`` in the tree's one dictionary): no
+    reference cycles, so a line's tree is freed at once and the garbage collector has no work.
     """
 
     __slots__ = (
-        *("parent", "column", "token", "context", "factor", "children"),
+        *("parent", "column", "key", "context", "factor"),
         *("blank", "label", "mass", "next_blank", "next_label", "frame"),
     )
 
@@ -138,19 +88,19 @@ class _Prefix:
         self,
         parent: _Prefix | None,
         column: int,
-        token: str,
-        context: _Context | None,
+        key: int,
+        context: Context | None,
         factor: float,
     ) -> None:
         self.parent = parent
         self.column = column
-        self.token = token
-        self.context = context  # the LM's state after this prefix
+        self.key = key
+        self.context = context  # of the LM after this prefix
         self.factor = factor  # exp(what the LM and beta say of the last token)
-        self.children: dict[int, _Prefix] = {}
-        self.frame = -1  # not read yet: the masses are set when a frame meets the prefix
+        self.frame = -1  # not met yet: a frame that meets the prefix sets its masses
 
     def columns(self) -> list[int]:
+        """The text, as columns of the posteriors."""
         columns: list[int] = []
         node = self
         while node.parent is not None:
@@ -183,9 +133,11 @@ class BeamDecoder:
         lm: LanguageModel | None = None,
         source: str = "beam",
     ) -> None:
-        self.options = options or BeamOptions()
+        self.options = o = options or BeamOptions()
         self.source = source
-        self._memory = _Memory(lm) if lm is not None and self.options.alpha > 0 else None
+        self._fusion: Fusion | None = None
+        if lm is not None and o.alpha > 0:
+            self._fusion = Fusion(lm, o.alpha, o.beta, o.neutral, o.exempt_digits)
 
     def decode(self, posteriors: Posteriors, n_best: int | None = None) -> list[Hypothesis]:
         """Distinct texts, best first: at most ``n_best`` (default: the options'), at least one.
@@ -199,7 +151,10 @@ class BeamDecoder:
             raise UsageError(f"n_best is {wanted}, wanted at least 1")
         logp = checked(posteriors)
         frames = _Frames(logp, self.options.symbol_threshold)
-        beam, log_scale = self._search(frames, posteriors.alphabet, max(wanted, self.options.beam))
+        width = max(wanted, self.options.beam)
+        beam, log_scale = _Search(self.options, self._fusion, posteriors.alphabet, width).read(
+            frames
+        )
         chosen: dict[str, tuple[float, list[int]]] = {}  # distinct even if symbols share letters
         for score, prefix in self._finish(beam, log_scale):
             columns = prefix.columns()
@@ -208,107 +163,13 @@ class BeamDecoder:
                 chosen.setdefault(text, (score, columns))
         return self._hypotheses(posteriors, logp, frames, list(chosen.values()))
 
-    def _search(
-        self, frames: _Frames, alphabet: tuple[str, ...], width: int
-    ) -> tuple[list[_Prefix], float]:
-        """Read all frames; returns the last beam, best first, and the log of its common factor."""
-        root = _Prefix(None, BLANK, "", self._memory.start() if self._memory else None, 1.0)
-        root.blank, root.label, root.mass = 1.0, 0.0, 1.0
-        beam = [root]
-        log_scale = 0.0
-        margin = math.exp(-self.options.prune)
-        reach = math.exp(-(_REACH + _REACH_LM * self.options.alpha * (self._memory is not None)))
-        for number, (blank, symbols) in enumerate(frames):
-            if not symbols:  # a run of frames that are surely blank: paths only come to rest
-                log_scale += blank
-                for prefix in beam:
-                    prefix.blank, prefix.label = prefix.mass, 0.0
-                continue
-            floor = max(beam[0].mass * margin, _crowded(beam, blank, symbols, width) * reach)
-            met = self._grow(beam, number, blank, symbols, floor, alphabet)
-            for prefix in met:
-                prefix.blank, prefix.label = prefix.next_blank, prefix.next_label
-                prefix.mass = prefix.blank + prefix.label
-            met.sort(key=_by_mass, reverse=True)
-            best = met[0].mass
-            beam = [prefix for prefix in met[:width] if prefix.mass > best * margin]
-            if not 1e-100 < best < 1e100 and beam:
-                log_scale += math.log(best)
-                for prefix in beam:
-                    prefix.blank /= best
-                    prefix.label /= best
-                    prefix.mass /= best
-            beam = beam or met[:1]
-        return beam, log_scale
-
-    def _grow(
-        self,
-        beam: list[_Prefix],
-        number: int,
-        blank: float,
-        symbols: _Symbols,
-        floor: float,
-        alphabet: tuple[str, ...],
-    ) -> list[_Prefix]:
-        """Read one frame: every prefix stays as it is, or grows by one of ``symbols`` where the
-        new path's mass reaches ``floor``. Returns all prefixes met, their masses in ``next_*``."""
-        met: list[_Prefix] = []
-        for prefix in beam:
-            mass = prefix.mass
-            if prefix.frame != number:
-                prefix.frame = number
-                prefix.next_label = 0.0
-                met.append(prefix)
-            prefix.next_blank = mass * blank
-            last = prefix.column
-            children = prefix.children
-            for column, p in symbols:
-                share = mass * p
-                if share < floor:
-                    break
-                if column == last:  # held: the same text; only after a blank it is written twice
-                    prefix.next_label += prefix.label * p
-                    share = prefix.blank * p
-                    if share < floor:
-                        continue
-                child = children.get(column)
-                if child is None:
-                    child = children[column] = self._child(prefix, column, alphabet[column - 1])
-                if child.frame != number:
-                    child.frame = number
-                    child.next_blank = 0.0
-                    child.next_label = share * child.factor
-                    met.append(child)
-                else:
-                    child.next_label += share * child.factor
-        return met
-
-    def _child(self, prefix: _Prefix, column: int, token: str) -> _Prefix:
-        """The prefix grown by one token, weighed by the language model."""
-        if self._memory is None or prefix.context is None:
-            return _Prefix(prefix, column, token, None, 1.0)
-        logp, context = self._memory.score(prefix.context, token)
-        options = self.options
-        fused = options.alpha * logp + options.beta
-        if self._exempt(prefix, token):
-            fused = options.neutral
-        return _Prefix(prefix, column, token, context, math.exp(fused))
-
-    def _exempt(self, prefix: _Prefix, token: str) -> bool:
-        """Digits; a repeated sign; a letter from its third in a row on. Never the space."""
-        if self.options.exempt_digits and unicodedata.category(token[0]).startswith("N"):
-            return True
-        if not self.options.exempt_runs or token != prefix.token or token.isspace():
-            return False
-        return not token.isalpha() or (prefix.parent is not None and prefix.parent.token == token)
-
     def _finish(self, beam: list[_Prefix], log_scale: float) -> list[tuple[float, _Prefix]]:
         """Log scores of whole lines, best first."""
         scored = []
         for prefix in beam:
             score = log_scale + (math.log(prefix.mass) if prefix.mass > 0 else -math.inf)
-            if self.options.end and self._memory is not None and prefix.context is not None:
-                score += self.options.alpha * self._memory.end(prefix.context)
+            if self.options.end and self._fusion is not None and prefix.context is not None:
+                score += self._fusion.end(prefix.context)
             scored.append((score, prefix))
         return sorted(scored, key=operator.itemgetter(0), reverse=True)
 
@@ -330,10 +191,110 @@ class BeamDecoder:
                 tuple(stay.peak for stay in stays),
                 tuple(pixels(posteriors, rows[stay.first], rows[stay.last]) for stay in stays),
                 score,
-                lm=self._memory is not None,
+                lm=self._fusion is not None,
             )
             for (score, columns), stays in zip(chosen, aligned, strict=True)
         ]
+
+
+class _Search:
+    """The search through one line."""
+
+    def __init__(
+        self, options: BeamOptions, fusion: Fusion | None, alphabet: tuple[str, ...], width: int
+    ) -> None:
+        self._fusion = fusion
+        self._tokens = ("", *alphabet)  # column -> token
+        self._width = width
+        self._margin = math.exp(-options.prune)
+        self._reach = math.exp(-(_REACH if fusion is None else _REACH + _REACH_LM * options.alpha))
+        self._exempt_runs = options.exempt_runs
+        self._neutral = math.exp(options.neutral)
+        self._tree: dict[int, _Prefix] = {}
+
+    def read(self, frames: _Frames) -> tuple[list[_Prefix], float]:
+        """Read all frames; returns the last beam, best first, and the log of its common factor."""
+        root = _Prefix(None, BLANK, 0, self._fusion.start() if self._fusion else None, 1.0)
+        root.blank, root.label, root.mass = 1.0, 0.0, 1.0
+        beam = [root]
+        log_scale = 0.0
+        for number, (blank, symbols) in enumerate(frames):
+            if not symbols:  # a run of frames that are surely blank: paths only come to rest
+                log_scale += blank
+                for prefix in beam:
+                    prefix.blank, prefix.label = prefix.mass, 0.0
+                continue
+            met = self._grow(beam, number, blank, symbols)
+            for prefix in met:
+                prefix.blank = prefix.next_blank
+                prefix.label = prefix.next_label
+                prefix.mass = prefix.blank + prefix.label
+            met.sort(key=_by_mass, reverse=True)
+            best = met[0].mass
+            floor = best * self._margin
+            beam = [prefix for prefix in met[: self._width] if prefix.mass > floor] or met[:1]
+            if best > 0 and not 1e-100 < best < 1e100:
+                log_scale += math.log(best)
+                for prefix in beam:
+                    prefix.blank /= best
+                    prefix.label /= best
+                    prefix.mass /= best
+        return beam, log_scale
+
+    def _grow(
+        self, beam: list[_Prefix], number: int, blank: float, symbols: _Symbols
+    ) -> list[_Prefix]:
+        """Read one frame: every prefix stays as it is, and grows by each of ``symbols`` where
+        that brings enough mass. Returns all prefixes met, their masses in ``next_*``."""
+        crowded = _crowded(beam, blank, symbols, self._width)
+        floor = max(beam[0].mass * self._margin, crowded * self._reach)
+        tree = self._tree
+        met: list[_Prefix] = []
+        for prefix in beam:
+            mass, last, key = prefix.mass, prefix.column, prefix.key
+            prefix.next_blank = mass * blank
+            if prefix.frame != number:
+                prefix.frame = number
+                prefix.next_label = 0.0
+                met.append(prefix)
+            for column, p in symbols:
+                share = mass * p
+                if share < floor:
+                    break
+                if column == last:  # held: the same text; only after a blank it is written twice
+                    prefix.next_label += prefix.label * p
+                    share = prefix.blank * p
+                    if share < floor:
+                        continue
+                child = tree.get(key + column)
+                if child is None:
+                    child = tree[key + column] = self._child(prefix, column)
+                if child.frame != number:
+                    child.frame = number
+                    child.next_blank = 0.0
+                    child.next_label = share * child.factor
+                    met.append(child)
+                else:
+                    child.next_label += share * child.factor
+        return met
+
+    def _child(self, prefix: _Prefix, column: int) -> _Prefix:
+        """The prefix grown by one token, weighed by the language model."""
+        key = (len(self._tree) + 1) * len(self._tokens)
+        if self._fusion is None or prefix.context is None:
+            return _Prefix(prefix, column, key, None, 1.0)
+        factor, context = self._fusion.ask(prefix.context, self._tokens[column])
+        if column == prefix.column and self._exempt_runs and self._is_run(prefix):
+            factor = self._neutral
+        return _Prefix(prefix, column, key, context, factor)
+
+    def _is_run(self, prefix: _Prefix) -> bool:
+        """Whether to write the last token once more makes a run: of signs from the second on, of
+        letters from the third on ("elle" is spelling, "xxx" is not), of spaces never."""
+        token = self._tokens[prefix.column]
+        if token.isalpha():
+            return prefix.parent is not None and prefix.parent.column == prefix.column
+        return not token.isspace()
 
 
 def _crowded(beam: list[_Prefix], blank: float, symbols: _Symbols, width: int) -> float:

@@ -13,7 +13,16 @@ from ensemble_htr.metrics import alignment_pairs
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import EPSILON, ConfusionNetwork, Reading, Slot
 
-__all__ = ["PROBABILITY", "Shading", "alternatives", "columns", "marked", "percent", "truth_line"]
+__all__ = [
+    "PROBABILITY",
+    "Shading",
+    "alternatives",
+    "chosen_path",
+    "columns",
+    "marked",
+    "percent",
+    "truth_line",
+]
 
 PROBABILITY = "posterior"  # evidence key of an arc's probability in [0, 1], where the judge gave it
 _WIDTH = 64  # columns in one table; longer lines are broken at a space
@@ -85,7 +94,7 @@ def columns(reading: Reading) -> str:
     network = reading.network
     if network is None or not network.slots:
         return ""
-    chosen = _chosen(reading, network)
+    chosen = chosen_path(reading)
     rows = {name: row for name, row in network.rows.items() if "#" not in name}
     tables = []
     for start, stop in _chunks(chosen):
@@ -102,7 +111,7 @@ def alternatives(reading: Reading) -> str:
     network = reading.network
     if network is None:
         return ""
-    chosen = _chosen(reading, network)
+    chosen = chosen_path(reading)
     sure = dict(zip(reading.slots, reading.confidences, strict=False))
     ranked = []
     for i, slot in enumerate(network.slots):
@@ -119,7 +128,11 @@ def alternatives(reading: Reading) -> str:
     return f'<h2>What else could stand there{note}</h2><ul class="slots">{items}</ul>'
 
 
-def _chosen(reading: Reading, network: ConfusionNetwork) -> list[str]:
+def chosen_path(reading: Reading) -> list[str]:
+    """What the reading takes in every slot of its network (`EPSILON` where nothing)."""
+    network = reading.network
+    if network is None:
+        return []
     path = [EPSILON] * len(network.slots)
     for token, slot in zip(reading.tokens, reading.slots, strict=False):
         if 0 <= slot < len(path):

@@ -33,8 +33,8 @@ class AlignOptions:
     temperature: float = 1.0  # divides n-best scores before the softmax; > 1 flattens
     exact_cells: int = 1000  # three rows: exact 3-D programme up to this many cells
     margin: int = 2  # tokens left and right of an alternative's changed middle that may move
-    band: int = 128  # first half-width of the band in slots; doubled while the path touches it
-    max_cells: int = 16_000_000  # cells of one dynamic programme (one byte each); caps the band
+    band: int = 128  # slots either side of the diagonal that a long line is first aligned in
+    max_cells: int = 4_000_000  # cells of one dynamic programme (one byte each); caps its band
 
     def __post_init__(self) -> None:
         for spec in fields(self):

@@ -27,7 +27,6 @@ MATCH, INSERT, SKIP = 0, 1, 2  # token into a column; token into a new column; c
 _SMALL = 4000  # cells up to which plain Python is faster than NumPy
 _FULL = 1 << 18  # cells up to which no band is needed
 _FAR = np.int64(1) << 60  # farther than any real cost
-_CACHE = 4_000_000  # match costs kept by the large programme (8 bytes each)
 
 
 def columns_of(paths: Sequence[Sequence[str]], weights: Sequence[int]) -> list[dict[str, int]]:
@@ -49,7 +48,7 @@ class Profile:
     costs one step (1/64) more and a new slot two, which only decides between equals.
     """
 
-    __slots__ = ("_costs", "_known", "_near", "insert", "other", "skip")
+    __slots__ = ("_alike", "_costs", "_same", "insert", "other", "skip")
 
     def __init__(
         self,
@@ -62,12 +61,12 @@ class Profile:
         self.insert = rows * costs.gap + (0 if seen is None else 2)
         self.skip: list[int] = []
         self.other: tuple[list[int], list[int]] = ([], [])  # of an unrelated token; of a space
-        self._near: dict[str, list[tuple[int, str, int]]] = {}  # fold -> (column, token, weight)
-        self._known: dict[str, list[int]] = {}  # token -> columns that have it as an arc
+        self._alike: dict[str, dict[int, int]] = {}  # fold -> column -> discount
+        self._same: dict[str, dict[int, int]] = {}  # token -> column -> further discount
         for index, column in enumerate(columns):
             self._add(index, column)
-        if seen is not None:
-            self._prefer(seen)
+            if seen is not None:
+                self._prefer(index, seen[index])
 
     def _add(self, index: int, column: Mapping[str, int]) -> None:
         costs, letters, spaces, empty = self._costs, 0, 0, 0
@@ -79,37 +78,45 @@ class Profile:
                 spaces += weight
             else:
                 letters += weight
-            self._near.setdefault(fold(token), []).append((index, token, weight))
+            alike = self._alike.setdefault(fold(token), {})
+            alike[index] = alike.get(index, 0) + weight * (costs.substitution - costs.fold)
+            self._same.setdefault(token, {})[index] = weight * costs.fold
         gaps = empty * costs.gap
         self.skip.append((letters + spaces) * costs.gap)
         self.other[0].append(gaps + letters * costs.substitution + spaces * costs.space)
         self.other[1].append(gaps + letters * costs.space + spaces * costs.substitution)
 
-    def _prefer(self, seen: Sequence[Collection[str]]) -> None:
-        for index, tokens in enumerate(seen):
-            self.other[0][index] += 1
-            self.other[1][index] += 1
-            self.skip[index] += EPSILON not in tokens
-            for token in tokens:
-                self._known.setdefault(token, []).append(index)
+    def _prefer(self, index: int, seen: Collection[str]) -> None:
+        self.other[0][index] += 1
+        self.other[1][index] += 1
+        self.skip[index] += EPSILON not in seen
+        for token in seen:
+            same = self._same.setdefault(token, {})
+            same[index] = same.get(index, 0) + 1
 
-    def corrections(self, token: str) -> list[tuple[int, int]]:
-        """(column, amount): what ``token`` costs less there than an unrelated token would."""
-        costs = self._costs
-        found = [
-            (index, weight * (costs.substitution - (0 if other == token else costs.fold)))
-            for index, other, weight in self._near.get(fold(token), ())
-        ]
-        found.extend((index, 1) for index in self._known.get(token, ()))
-        return found
+    def discounts(self, token: str) -> tuple[Mapping[int, int], Mapping[int, int]]:
+        """What ``token`` costs less than an unrelated token, by column in ascending order: for
+        tokens that are alike but for case and accents, and further for the same token."""
+        return self._alike.get(fold(token), {}), self._same.get(token, {})
+
+    def floor(self) -> list[int]:
+        """The least that each column costs, whatever is done with it."""
+        least = [min(costs) for costs in zip(self.skip, *self.other, strict=True)]
+        for token in self._same:
+            alike, same = self.discounts(token)
+            other = self.other[token.isspace()]
+            for index, amount in same.items():
+                least[index] = min(least[index], other[index] - amount - alike.get(index, 0))
+        return least
 
 
 def solve(tokens: Sequence[str], profile: Profile, options: AlignOptions) -> tuple[int, list[int]]:
     """The cheapest alignment of ``tokens`` to ``profile``: its cost (in 1/64) and its moves.
 
-    Moves run from the start; MATCH and INSERT use up a token, MATCH and SKIP a column. Exact up to
-    about 500 x 500 tokens; above that exact within a band that is doubled while the path touches
-    its edge and ``options.max_cells`` allows.
+    Moves run from the start; MATCH and INSERT use up a token, MATCH and SKIP a column. Long
+    sequences are aligned within a band round the diagonal, then once more in one so wide that no
+    path outside can be cheaper than the first (Ukkonen 1985): the result is optimal except where
+    ``options.max_cells`` narrows the second band.
     """
     rows, columns = len(tokens), len(profile.skip)
     if not tokens:
@@ -120,14 +127,28 @@ def solve(tokens: Sequence[str], profile: Profile, options: AlignOptions) -> tup
     if cells <= _SMALL:
         return _solve_small(tokens, profile)
     if cells <= _FULL:
-        return _solve_large(tokens, profile, columns)[:2]
-    half = options.band
-    while True:
-        cost, moves, touched = _solve_large(tokens, profile, half)
-        wider = 2 * half
-        if not touched or (rows + 1) * (2 * wider + 2) > options.max_cells:
-            return cost, moves
-        half = wider
+        return _solve_large(tokens, profile, columns)
+    cost, moves = _solve_large(tokens, profile, options.band)
+    needed = _half_needed(cost, rows, columns, profile)
+    half = min(needed, options.max_cells // (2 * rows + 2))
+    return (cost, moves) if half <= options.band else _solve_large(tokens, profile, half)
+
+
+def _half_needed(cost: int, rows: int, columns: int, profile: Profile) -> int:
+    """The half-width outside of which every path costs at least ``cost``.
+
+    A path that leaves a band of half-width h makes h moves along the longer side and, to come back,
+    h less the difference of the lengths along the shorter one. Each costs ``insert``, or what
+    skipping costs more than the column costs at the least.
+    """
+    floor = profile.floor()
+    spare = max(0, cost - sum(floor))
+    skip = min(full - least for full, least in zip(profile.skip, floor, strict=True))
+    longer, shorter = (skip, profile.insert) if columns >= rows else (profile.insert, skip)
+    difference = abs(columns - rows)
+    if spare <= longer * difference:
+        return -(-spare // longer) if longer else 0
+    return -(-(spare + shorter * difference) // (longer + shorter))
 
 
 def _solve_small(tokens: Sequence[str], profile: Profile) -> tuple[int, list[int]]:
@@ -138,8 +159,9 @@ def _solve_small(tokens: Sequence[str], profile: Profile) -> tuple[int, list[int
     table, matches = [row], []
     for token in tokens:
         match = profile.other[token.isspace()].copy()
-        for index, amount in profile.corrections(token):
-            match[index] -= amount
+        for discount in profile.discounts(token):
+            for index, amount in discount.items():
+                match[index] -= amount
         matches.append(match)
         left = row[0] + insert
         new = [left]
@@ -168,18 +190,17 @@ def _solve_small(tokens: Sequence[str], profile: Profile) -> tuple[int, list[int
     return row[-1], moves
 
 
-def _solve_large(tokens: Sequence[str], profile: Profile, half: int) -> tuple[int, list[int], bool]:
-    """As `_solve_small`, over the columns within ``half`` of the diagonal.
+def _solve_large(tokens: Sequence[str], profile: Profile, half: int) -> tuple[int, list[int]]:
+    """As `_solve_small`, over the columns within ``half`` of the diagonal, row by row.
 
-    The third value says whether the path touched the edge of the band, so that a wider one might
-    be cheaper. A row's running minimum over skipped columns is a cumulative minimum after the
+    A row's running minimum over skipped columns is a cumulative minimum after the
     cumulative cost of skipping is taken off.
     """
     rows, columns = len(tokens), len(profile.skip)
     bounds = _band(rows, columns, half)
     skipped = np.zeros(columns + 1, dtype=np.int64)
     np.cumsum(np.asarray(profile.skip, dtype=np.int64), out=skipped[1:])
-    match_rows = _MatchRows(profile)
+    match = _MatchCosts(profile)
     start, before = bounds[0][0], skipped[: bounds[0][1]]
     moves: list[NDArray[np.uint8]] = []
     for i, token in enumerate(tokens, start=1):
@@ -187,32 +208,40 @@ def _solve_large(tokens: Sequence[str], profile: Profile, half: int) -> tuple[in
         above = np.full(high - low + 1, _FAR)  # the row before, columns low - 1 .. high - 1
         first, last = max(start, low - 1), min(start + len(before), high)
         above[first - low + 1 : last - low + 1] = before[first - start : last - start]
-        shared = above[:-1] + match_rows[token][low:high]
+        shared = above[:-1].copy()
+        shared[low == 0 :] += match.between(token, max(0, low - 1), high - 1)
         best = np.minimum(shared, above[1:] + profile.insert)
         through = np.minimum.accumulate(best - skipped[low:high]) + skipped[low:high]
         moves.append((through != shared).view(np.uint8) + (through != best).view(np.uint8))
         start, before = low, through
-    path, touched = _trace(moves, bounds, columns)
-    return int(before[-1]), path, touched
+    return int(before[-1]), _trace(moves, bounds, columns)
 
 
-class _MatchRows(dict[str, NDArray[np.int64]]):
-    """token -> its cost at column 1..n of the programme (column 0 is out of reach), made when
-    first asked for; a bounded number is kept."""
+class _MatchCosts:
+    """What a token costs in a stretch of columns: the cost of an unrelated token less discounts."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._other = [np.asarray([_FAR, *costs], dtype=np.int64) for costs in profile.other]
-        self._most = 1 + _CACHE // len(self._other[0])
+        self._other = [np.asarray(costs, dtype=np.int64) for costs in profile.other]
+        self._sparse: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
-    def __missing__(self, token: str) -> NDArray[np.int64]:
-        row = self._other[token.isspace()].copy()
-        for index, amount in self._profile.corrections(token):
-            row[index + 1] -= amount
-        if len(self) >= self._most:
-            self.clear()
-        self[token] = row
+    def between(self, token: str, low: int, high: int) -> NDArray[np.int64]:
+        """Costs of ``token`` in the columns ``low`` to ``high - 1``."""
+        row = self._other[token.isspace()][low:high].copy()
+        for discount in self._profile.discounts(token):
+            if discount:
+                places, amounts = self._arrays(discount)
+                first, last = np.searchsorted(places, (low, high))
+                row[places[first:last] - low] -= amounts[first:last]
         return row
+
+    def _arrays(self, discount: Mapping[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        found = self._sparse.get(id(discount))  # the profile keeps it alive
+        if found is None:
+            places = np.fromiter(discount.keys(), np.int64, len(discount))
+            found = places, np.fromiter(discount.values(), np.int64, len(discount))
+            self._sparse[id(discount)] = found
+        return found
 
 
 def _band(rows: int, columns: int, half: int) -> list[tuple[int, int]]:
@@ -225,16 +254,13 @@ def _band(rows: int, columns: int, half: int) -> list[tuple[int, int]]:
 
 def _trace(
     moves: Sequence[NDArray[np.uint8]], bounds: Sequence[tuple[int, int]], columns: int
-) -> tuple[list[int], bool]:
+) -> list[int]:
     path: list[int] = []
-    touched = False
     i, j = len(moves), columns
     while i or j:
-        low, high = bounds[i]
-        touched = touched or (j == low > 0) or (j == high - 1 < columns)
-        move = int(moves[i - 1][j - low]) if i else SKIP
+        move = int(moves[i - 1][j - bounds[i][0]]) if i else SKIP
         path.append(move)
         i -= move != SKIP
         j -= move != INSERT
     path.reverse()
-    return path, touched
+    return path

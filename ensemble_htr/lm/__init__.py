@@ -7,6 +7,6 @@
 
 from __future__ import annotations
 
-from ensemble_htr.lm.load import load, text_logprob
+from ensemble_htr.lm.loading import load, text_logprob
 
 __all__ = ["load", "text_logprob"]

@@ -42,7 +42,7 @@ def write_arpa(model: NGramModel, file: BinaryIO, decimals: int = 6) -> None:
     """Write ``model`` with ``decimals`` places of log10; back-off weights of 0 are left out."""
     trie = model.trie
     logs = np.maximum(model.logp / LN10, _NEVER)
-    bows = model.bow / LN10
+    bows = np.maximum(model.bow / LN10, _NEVER)
     head = "".join(f"ngram {n}={c}\n" for n, c in enumerate(model.counts(), start=1))
     file.write(f"\\data\\\n{head}".encode())
     words = [visible(t) if i >= len(SPECIALS) else t for i, t in enumerate(model.vocab)]
@@ -141,7 +141,7 @@ def _rows(lines: _Lines, n: int, total: int) -> Iterator[tuple[list[bytes], Floa
             bow = np.array([float(row[2]) if len(row) == 3 else 0.0 for row in rows])
         except ValueError as error:
             raise lines.fail(str(error)) from None
-        if not (np.isfinite(bow).all() and (logp <= 0).all() and (logp > -1e4).all()):
+        if not ((np.abs(bow) < 1e4).all() and (logp <= 0).all() and (logp > -1e4).all()):
             raise lines.fail("a probability over 1 or a number that is not finite")
         done += len(rows)
         yield words, logp, bow
@@ -162,6 +162,8 @@ def _vocabulary(lines: _Lines, words: list[bytes]) -> tuple[tuple[str, ...], lis
         raise lines.fail("no </s>")
     plain = sorted((hidden(t), i) for t, i in at.items() if t not in SPECIALS)
     vocab = SPECIALS + tuple(t for t, _ in plain)
+    if len(set(vocab)) != len(vocab):
+        raise lines.fail("two words that stand for the same token")
     return vocab, [at.get(t, -1) for t in SPECIALS] + [i for _, i in plain]
 
 

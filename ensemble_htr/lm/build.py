@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble_htr.errors import OutputError, UsageError
+from ensemble_htr.errors import OutputError
 from ensemble_htr.lm.arpa import read_arpa, write_arpa
 from ensemble_htr.lm.corpus import Text, read_texts
 from ensemble_htr.lm.interpolate import (
@@ -99,8 +99,6 @@ class _Kitchen:
             return (1.0,)
         given = [part.weight for part in recipe.components if part.weight is not None]
         if given:
-            if min(given) < 0 or sum(given) <= 0:
-                raise UsageError(f"weights {given} of a mix: wanted 0 or more, and one above 0")
             return tuple(w / sum(given) for w in given)
         stream = encode((line for t in self.held for line in t.lines), self.vocab)
         share = None if recipe.importance == "tokens" else _shares(self.held)
@@ -134,7 +132,7 @@ def build(recipe: Recipe, root: Path, say: Say = lambda _: None) -> Built:
     """Build the model of ``recipe`` from the texts under ``root``.
 
     The same recipe and texts give the same bytes. ``say`` gets lines of progress. Raises
-    `InputError` for texts that cannot be read and `UsageError` for weights that cannot be.
+    `InputError` for texts that cannot be read.
     """
     kitchen = _Kitchen(recipe, root, say)
     rivals = []

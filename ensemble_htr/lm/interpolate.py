@@ -117,7 +117,7 @@ def interpolate(
     p = np.zeros(len(trie.token))
     for view, trust in zip(views, prior, strict=True):
         p += trust[trie.parent] * view
-    p[0] = 0.0
+    p[0] = 1.0
     mass: Floats | None = np.zeros(len(p))
     for (model, weight), at in zip(pairs, inverse, strict=True):
         if model.mass is None or mass is None:
@@ -193,9 +193,10 @@ def _with_backoffs(
 def _left_over(trie: Trie, p: Floats) -> tuple[Floats, Floats]:
     """For every context: one minus the sum over its seen tokens of p and of the shorter p."""
     deep = slice(trie.offsets[2], None)
-    left: Floats = 1.0 - np.bincount(trie.parent[deep], p[deep], len(p))
-    shorter: Floats = 1.0 - np.bincount(trie.parent[deep], p[trie.suffix[deep]], len(p))
-    return left, shorter
+    above = trie.parent[deep]
+    taken = np.bincount(above, p[deep], len(p)).astype(np.float64)
+    shorter = np.bincount(above, p[trie.suffix[deep]], len(p)).astype(np.float64)
+    return 1.0 - taken, 1.0 - shorter
 
 
 def keep(model: NGramModel, kept: Mask) -> NGramModel:

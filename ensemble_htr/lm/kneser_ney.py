@@ -43,7 +43,7 @@ def discounts(counts: Ints) -> tuple[float, float, float]:
         return FALLBACK
     y = n1 / (n1 + 2 * n2)
     found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-    return found if all(0 <= d <= k for k, d in enumerate(found, start=1)) else FALLBACK
+    return found if all(0 < d <= k for k, d in enumerate(found, start=1)) else FALLBACK
 
 
 def _adjusted(trie: Trie, raw: Ints) -> Ints:
@@ -74,6 +74,7 @@ def estimate(lines: Sequence[Sequence[str]], order: int, vocab: Sequence[str] = 
     p, gamma = np.zeros(len(raw)), np.ones(len(raw))
     for n in range(1, order + 1):
         _estimate_order(trie, n, adjusted, p, gamma)
+    p[0] = gamma[0] = 1.0  # the uniform distribution's share is in the unigrams already
     with np.errstate(divide="ignore"):
         return NGramModel(words, trie, np.log(p), np.log(gamma), raw / raw[0])
 
@@ -87,7 +88,7 @@ def _estimate_order(trie: Trie, n: int, adjusted: Ints, p: Floats, gamma: Floats
     start, stop = trie.offsets[n - 1], trie.offsets[n]
     total = np.bincount(parent - start, weights=counts, minlength=stop - start)
     freed = np.bincount(parent - start, weights=off, minlength=stop - start)
-    gamma[start:stop] = np.divide(freed, total, out=np.ones_like(freed), where=total > 0)
+    gamma[start:stop] = np.divide(freed, total, out=np.ones(len(freed)), where=total > 0)
     lower = 1.0 / (trie.size - 1) if n == 1 else p[trie.suffix[here]]
     p[here] = (counts - off) / np.maximum(total[parent - start], 1) + gamma[parent] * lower
     p[1 + BOS_ID] = 0.0

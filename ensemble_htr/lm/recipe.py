@@ -72,6 +72,9 @@ class Recipe:
             for wanted in rival.components or ():
                 if wanted not in names:
                     raise ValueError(f"unknown component '{wanted}'{did_you_mean(wanted, names)}")
+        given = [c.weight for c in self.components if c.weight is not None]
+        if given and (min(given) < 0 or sum(given) <= 0):
+            raise ValueError(f"weights {given} of a mix: wanted 0 or more, and one above 0")
         if not 1 <= self.decimals <= 9 or self.prune < 0 or self.gamma < 0:
             raise ValueError("decimals must be 1 to 9, prune and gamma 0 or more")
         open_ = [c.name for c in self.components if c.weight is None]

@@ -79,17 +79,18 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         ) from None
 
 
+class _NoRoomError(Exception):
+    """The cache cannot be written."""
+
+
 def _with_kenlm(path: Path) -> LanguageModel:
     if path.suffix not in (".xz", ".gz"):
         return kenlm_backend.KenLMModel(path)
     try:
         return kenlm_backend.KenLMModel(_unpacked(path))
-    except OSError:  # no cache to write to: KenLM reads the text once, so a passing file will do
-        with tempfile.TemporaryDirectory(prefix="ensemble-htr-") as folder:
-            target = Path(folder) / "model.arpa"
-            with _opened(path) as source, target.open("wb") as sink:
-                _copy(source, sink, path)
-            return kenlm_backend.KenLMModel(target)
+    except _NoRoomError:  # then without the cache: our reader needs no unpacked file
+        with _opened(path) as file:
+            return ArpaModel(read_arpa(file, str(path)))
 
 
 def _cache() -> Path:
@@ -100,12 +101,16 @@ def _cache() -> Path:
 
 def _unpacked(path: Path) -> Path:
     """The unpacked copy in the cache, written to a temporary name and renamed."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    target = _cache() / f"{digest}.arpa"
-    if target.is_file():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".unpack-")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        target = _cache() / f"{digest}.arpa"
+        if target.is_file():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".unpack-")
+    except (OSError, RuntimeError) as error:
+        raise _NoRoomError from error
     try:
         with os.fdopen(handle, "wb") as sink, _opened(path) as source:
             _copy(source, sink, path)
@@ -122,4 +127,7 @@ def _copy(source: BinaryIO, sink: BinaryIO, path: Path) -> None:
         size += len(block)
         if size > MAX_BYTES:
             raise AssetError(f"{path}: unpacks to more than {MAX_BYTES >> 20} MiB")
-        sink.write(block)
+        try:
+            sink.write(block)
+        except OSError as error:
+            raise _NoRoomError from error

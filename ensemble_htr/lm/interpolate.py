@@ -228,7 +228,8 @@ def keep(model: NGramModel, kept: Mask) -> NGramModel:
 def prune_counts(model: NGramModel, tokens: int, cutoffs: Sequence[int]) -> NGramModel:
     """Drop n-grams of order ``i + 1`` that occur at most ``cutoffs[i]`` times in ``tokens`` tokens.
 
-    The last cut-off holds for all higher orders; cut-offs must not fall with the order.
+    Of a mix the expected occurrences count. The last cut-off holds for all higher orders; cut-offs
+    must not fall with the order.
     """
     if list(cutoffs) != sorted(cutoffs) or min(cutoffs, default=0) < 0:
         raise UsageError(f"count cut-offs {list(cutoffs)} must be 0 or more and must not fall")

@@ -18,6 +18,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 PROGRAM = "ensemble-htr"
 DEBUG_VARIABLE = "ENSEMBLE_HTR_DEBUG"
+COMPLETION_VARIABLE = "_ENSEMBLE_HTR_COMPLETE"
 
 # name -> one line of help, shown without importing the command's module
 COMMANDS: dict[str, str] = {
@@ -29,6 +30,8 @@ COMMANDS: dict[str, str] = {
     "lm": "Build language models.",
     "models": "List what is on the shelves.",
 }
+
+_NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # carries the help (click 8.2)
 
 
 class LazyGroup(click.Group):
@@ -73,7 +76,16 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    sys.exit(_guarded(lambda: cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)))
+    if COMPLETION_VARIABLE in os.environ:  # a shell asks what could follow
+        cli.main(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_guarded(lambda: _invoke(words)))
+
+
+def _invoke(words: list[str]) -> Any:
+    """What `click.Command.main` does, less its own handling of interrupts and closed pipes."""
+    with cli.make_context(PROGRAM, words) as context:
+        return cli.invoke(context)
 
 
 def _guarded(run: Callable[[], Any]) -> int:
@@ -85,12 +97,19 @@ def _guarded(run: Callable[[], Any]) -> int:
     except EnsembleError as error:
         _complain(str(error))
         return error.exit_code
+    except click.exceptions.Exit as end:  # --help, --version, ctx.exit()
+        return end.exit_code
     except click.ClickException as error:
+        if isinstance(error, _NO_ARGUMENTS):
+            click.echo(error.format_message(), err=True)
+            return 2
         context = getattr(error, "ctx", None)
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         _complain(error.format_message() + hint)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # leave the line with ^C and the progress bar
         _say("interrupted; finished pages are kept, run the same command to resume")
         return 130
     except BrokenPipeError:  # the reader of our stdout went away (`| head`): nothing to say

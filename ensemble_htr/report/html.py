@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -36,6 +37,8 @@ from ensemble_htr.text import Profile, profile
 from ensemble_htr.types import Line, Page, Reading
 
 __all__ = ["HtmlOptions", "render_html"]
+
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")  # no HTML may hold these
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,14 @@ def _document(title: str, body: str) -> str:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    return (
+    document = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n"
         f"<script>{script}</script>\n</body>\n</html>\n"
     )
+    return _NOT_TEXT.sub("\ufffd", document)
 
 
 def _resource(name: str) -> str:

@@ -1,0 +1,160 @@
+"""The root of the command line: lazy commands, one error boundary, the shelves' list."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from ensemble_htr import __version__
+from ensemble_htr.assets import write_lock
+from ensemble_htr.cli import main as root
+from ensemble_htr.errors import AssetError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        root.main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    """The exit status of a run in which a command raises ``error``."""
+
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: command)
+    return run("demo")
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in root.COMMANDS)
+
+
+@pytest.mark.parametrize("name", root.COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    assert "Usage: ensemble-htr" in capsys.readouterr().out
+
+
+def test_the_help_is_instant() -> None:
+    best = 9.0
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "ensemble_htr", "--help"], cwd=ROOT, check=True, stdout=-3
+        )
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.6  # 0.3 s on a machine at rest; the tests' machine may be busy
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.strip() == f"ensemble-htr, version {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [(), ("models",)])
+def test_no_arguments_show_the_help(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) in (0, 2)  # click 8.1 counts it as asking, 8.2 as wrong usage
+    shown = capsys.readouterr()
+    assert "Commands:\n" in shown.out + shown.err and "error" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("combin",), "no command 'combin'; did you mean 'combine'?"),
+        (("--nonsense",), "No such option"),
+        (("models", "list", "--nonsense"), "No such option"),
+        (("models", "list", "superfluous"), "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.count("\n") == 1
+    assert shown.err.startswith("ensemble-htr: error: ")
+    assert message.lower() in shown.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (AssetError("m: expected 7\nfound 6"), 1, "ensemble-htr: error: m: expected 7 found 6\n"),
+        (UsageError("no such thing"), 2, "ensemble-htr: error: no such thing\n"),
+        (KeyboardInterrupt(), 130, "interrupted; finished pages are kept, run the same command"),
+        (BrokenPipeError(), 0, ""),
+        (ZeroDivisionError("ha"), 1, "unexpected ZeroDivisionError: ha; run with ENSEMBLE_HTR_D"),
+        (click.ClickException("odd"), 1, "ensemble-htr: error: odd\n"),
+        (click.exceptions.Exit(3), 3, ""),
+    ],
+)
+def test_the_error_boundary(
+    error: BaseException,
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv(root.DEBUG_VARIABLE, raising=False)
+    monkeypatch.setattr(os, "dup2", lambda *_: 0)  # the test's own stdout stays open
+    assert failing(monkeypatch, error) == status
+    shown = capfd.readouterr()
+    assert message in shown.err and "Traceback" not in shown.err
+    assert shown.out == "" and shown.err.count("\n") <= 1
+
+
+def test_the_traceback_on_demand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(root.DEBUG_VARIABLE, "1")
+    assert failing(monkeypatch, ZeroDivisionError("ha")) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m ensemble_htr models list --json | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, check=False
+    )
+    assert done.returncode == 0 and done.stderr == b""
+
+
+def test_models_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                     capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    folder = tmp_path / "models" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "w.bin").write_bytes(b"abc")
+    (folder / "card.md").write_text("# Tiny\n\nA tiny one. It is for tests.\n")
+    write_lock(folder, ["w.bin"], facts={"parameters": 1_250_000})
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path))
+
+    assert run("models", "list") == 0
+    table = capsys.readouterr().out
+    (row,) = (line for line in table.splitlines() if line.startswith("tiny "))
+    assert row.split() == "tiny models 1.25 M 0.0 MB ok A tiny one.".split()
+    assert "letter" in table
+
+    (folder / "w.bin").write_bytes(b"abd")
+    assert run("models", "list", "--json") == 1
+    shown = capsys.readouterr()
+    rows = {row["name"]: row for row in map(json.loads, shown.out.splitlines())}
+    assert rows["tiny"]["ok"] is False and rows["letter"]["ok"] is True
+    assert "expected sha256" in shown.err

@@ -91,8 +91,8 @@ def load_page(page: Page) -> tuple[Page, NDArray[np.uint8]]:
 def rescale_page(page: Page, width: int, height: int) -> Page:
     """The page with its geometry scaled to an image of ``width`` x ``height`` pixels.
 
-    A page whose XML is silent about its size gets the size and is clamped to it. Both factors must agree within
-    1 %; a notice is logged. Raises `ImageError` if they do not.
+    A page whose XML is silent about its size gets the size and is clamped to it. Otherwise both
+    factors must agree within 1 % and a notice is logged. Raises `ImageError` if they do not.
     """
     if (page.width, page.height) == (width, height):
         return page

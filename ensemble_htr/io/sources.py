@@ -103,7 +103,8 @@ def _folder(folder: Path) -> list[PageSource]:
     files = list_files(folder)
     pages: dict[str, PageSource] = {}
     for place in (files, *map(list_files, _subfolders(folder))):
-        for source in _xml_sources(f for f in place if f.suffix.lower() == ".xml"):
+        found = _xml_sources(f for f in place if f.suffix.lower() == ".xml")
+        for source in sorted(found, key=lambda s: s.path.stem != s.stem):  # a.xml, then a.alto.xml
             first = pages.setdefault(source.stem.casefold(), source)
             if first is not source:
                 _LOG.warning("%s: skipped: the same page as %s", source.path, first.path)

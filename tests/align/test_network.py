@@ -197,7 +197,7 @@ def test_mass_is_the_softmax_of_distinct_strings() -> None:
     row = Hypothesis("a", tuple("cat"), score=math.log(0.5))
     others = [
         Hypothesis("a", tuple("cut"), score=math.log(0.25)),
-        Hypothesis("a", tuple("cat"), score=math.log(0.5)),  # the row once more: counted once
+        Hypothesis("a", tuple("cat"), score=math.log(0.3)),  # the row once more: counted once
         Hypothesis("a", tuple("ct"), score=math.log(0.25)),
     ]
     slot = ALIGNER.align([row], others).slots[1]
@@ -218,6 +218,11 @@ def test_alternatives_are_numbered_by_score_then_text() -> None:
     ]
     network = ALIGNER.align([Hypothesis("a", tuple("a"))], others)
     assert [network.rows[f"a#{k}"][0] for k in (1, 2, 3, 4)] == ["e", "c", "d", "b"]
+
+
+def test_an_alternative_may_move_next_to_its_change() -> None:
+    network = ALIGNER.align(rows_of("ba", "a"), [Hypothesis("e0", tuple("aa"))])
+    assert [sorted(slot.tokens) for slot in network.slots] == [["", "a", "b"], ["a"]]
 
 
 # rows, tokens of the slots

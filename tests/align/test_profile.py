@@ -114,6 +114,12 @@ def test_a_refinement_round_never_costs_more(
     assert aligned(rows, refined)[0] <= aligned(rows, plain)[0]
 
 
+def test_a_refinement_round_finds_what_the_order_of_the_rows_hid() -> None:
+    rows = [tuple(text) for text in ("bbc", "cb", "cbac", "a")]
+    assert aligned(rows, AlignOptions(refine=0))[0] == 18 * UNIT
+    assert aligned(rows, AlignOptions(refine=1))[0] == brute(rows, Costs(AlignOptions()))
+
+
 @given(st.lists(LINE, min_size=2, max_size=4), LINE, OPTIONS)
 def test_both_programmes_are_optimal_and_make_the_same_moves(
     rows: list[tuple[str, ...]], tokens: tuple[str, ...], options: AlignOptions

@@ -5,7 +5,7 @@ A *profile* is a list of columns, each a mapping from token to the number of row
 that column, so the cheapest way through is the best sum-of-pairs alignment of the new sequence
 to rows that are already aligned (profile alignment, after Feng & Doolittle 1987).
 
-The same recurrence is written twice: `_solve_small` in plain Python for a few hundred cells, and
+The same recurrence is written twice: `_solve_small` in plain Python for a few thousand cells, and
 `_solve_large`, row by row in NumPy inside a band, for long lines. Both break ties alike: a shared
 column before an inserted one before a skipped one, seen from the end of the line.
 """

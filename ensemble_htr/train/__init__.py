@@ -1,0 +1,1 @@
+"""Training: one loop, a recipe for each recognizer; and the fit of the judge."""

@@ -1,0 +1,322 @@
+"""One training loop for every CTC recognizer: what differs stands in the recipe.
+
+AdamW with warm-up and cosine decay (Loshchilov & Hutter, 2019), CTC loss (Graves et al., 2006)
+with an auxiliary head, an exponential moving average of the weights that is what gets judged and
+kept, early stopping on val, bf16 and channels_last where the machine has them. A run is a
+function of (recipe, data): every random choice is drawn from (seed, epoch, batch), so that
+``--resume`` continues as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ensemble_htr.config import to_mapping
+from ensemble_htr.errors import AssetError
+from ensemble_htr.metrics import Counts, edit_counts
+from ensemble_htr.recognizers.weights import save_weights
+from ensemble_htr.recognizers.zoo import build_network
+from ensemble_htr.text import has_letter, profile
+from ensemble_htr.train.augment import augment
+from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
+from ensemble_htr.train.recipe import Recipe
+
+__all__ = ["Trainer", "has_fast_bf16"]
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Progress:
+    """Where a run stands: everything but tensors."""
+
+    epoch: int = 0
+    step: int = 0  # optimizer steps done in all
+    batch: int = 0  # batches done in this epoch
+    best: float = math.inf  # val CER of the kept weights
+    best_epoch: int = -1
+    seconds: float = 0.0  # time spent training, over all resumptions
+    lines: int = 0
+
+
+class Trainer:
+    """Trains ``recipe`` on ``train`` and keeps the best averaged weights in ``folder``.
+
+    Files: ``model.safetensors`` (best so far, fp16), ``last.pt`` (checkpoint), ``log.jsonl``.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], folder: Path, say: Say
+    ) -> None:
+        options = recipe.train
+        torch.set_num_threads(options.threads)
+        cv2.setNumThreads(1)
+        torch.manual_seed(options.seed)
+        self.recipe, self.folder, self.say = recipe, folder, say
+        self.train, self.val = list(train), list(val)
+        self.form = profile(recipe.data.profile)
+        self.alphabet = alphabet_of(train, recipe.data)
+        self.code = {token: i + 1 for i, token in enumerate(self.alphabet)}
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.half = self.device.type == "cuda" or has_fast_bf16()
+        network = build_network(recipe.architecture, dict(recipe.network), len(self.alphabet))
+        self.net = network.to(self.device, memory_format=torch.channels_last)
+        self.height: int = self.net.config.height  # type: ignore[assignment,union-attr]
+        self.stride: int = self.net.config.pixels_per_frame  # type: ignore[assignment,union-attr]
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            _decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
+        )
+        self.chance = weights(self.train, recipe.data)
+        self.progress = Progress()
+        self.steps_per_epoch = self._count_steps()
+
+    # ---- the run -------------------------------------------------------------------------
+
+    def run(self, deadline: float | None = None) -> Progress:
+        """Train to the end, to early stopping, or until ``deadline`` (``time.time()`` seconds)."""
+        p, options = self.progress, self.recipe.train
+        saved = time.time()
+        while p.epoch < options.epochs and p.epoch - p.best_epoch <= options.patience:
+            self.net.train()
+            started, losses, seen = time.time(), 0.0, 0
+            for number, indices in enumerate(self._epoch(p.epoch)):
+                if number < p.batch:
+                    continue
+                begin = time.time()
+                losses += self._step(indices, number) * len(indices)
+                seen += len(indices)
+                p.batch, p.step, p.lines = number + 1, p.step + 1, p.lines + len(indices)
+                p.seconds += time.time() - begin
+                if number % 20 == 0:
+                    self._show(seen, losses, time.time() - started)
+                late = deadline is not None and time.time() > deadline
+                if late or time.time() - saved > 60 * options.checkpoint_minutes:
+                    self.save()
+                    saved = time.time()
+                if late:
+                    self.say("\ntime is up; the checkpoint is saved, go on with --resume\n")
+                    return p
+            p.epoch, p.batch = p.epoch + 1, 0
+            self._end_of_epoch(losses / max(seen, 1))
+            self.save()
+            saved = time.time()
+        return p
+
+    def _epoch(self, epoch: int) -> Any:
+        options = self.recipe.train
+        rng = np.random.default_rng([options.seed, epoch])
+        width = options.batch_pixels * self.recipe.data.height // self.height
+        chance = self.chance
+        if epoch < options.short_first:
+            widths = np.array([s.image.shape[1] for s in self.train])
+            chance = np.where(widths <= np.median(widths), chance, 0.0)
+            chance = chance / chance.sum()
+        return batches(self.train, chance, options.lines_per_epoch, width, rng)
+
+    def _count_steps(self) -> int:
+        late = math.ceil(self.recipe.train.short_first)
+        return sum(1 for _ in self._epoch(late))
+
+    def _step(self, indices: Any, number: int) -> float:
+        options, p = self.recipe.train, self.progress
+        rng = np.random.default_rng([options.seed, p.epoch, number, 1])
+        torch.manual_seed(int(rng.integers(2**62)))  # dropout
+        chosen = [self.train[i] for i in indices]
+        images = [augment(s.image, self.recipe.augment, rng) for s in chosen]
+        rate = self._rate(p.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        inputs, frames = self._tensor(images)
+        targets, lengths = self._targets(chosen)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            outputs = self.net(inputs)
+        loss = torch.zeros((), device=self.device)
+        for logits, weight in zip(outputs, (1.0, options.auxiliary), strict=True):
+            log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
+            each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
+            loss = loss + weight * (each / lengths.clamp(min=1)).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), options.clip)
+        self.optimizer.step()
+        self._accumulate()
+        return float(loss.detach())
+
+    def _rate(self, step: int) -> float:
+        o = self.recipe.train
+        total = max(1, self.steps_per_epoch * o.epochs)
+        warm = max(1.0, o.warmup * total)
+        if step < warm:
+            return o.rate * (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1.0, total - warm))
+        return o.rate * (o.final + (1 - o.final) * 0.5 * (1 + math.cos(math.pi * done)))
+
+    @torch.no_grad()
+    def _accumulate(self) -> None:
+        decay = min(self.recipe.train.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        for name, value in self.net.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    # ---- tensors -------------------------------------------------------------------------
+
+    def _tensor(self, images: Sequence[Any]) -> tuple[Tensor, Tensor]:
+        """Pad to one width: ``float (B, 1, height, W)`` in [0, 1] and frames per line ``(B,)``."""
+        scaled = [scale_to_height(image, self.height) for image in images]
+        width = max(16, max(i.shape[1] for i in scaled))
+        width = math.ceil(width / 16) * 16
+        batch = np.zeros((len(scaled), 1, self.height, width), np.uint8)
+        for row, image in zip(batch, scaled, strict=True):
+            row[0, :, : image.shape[1]] = image
+        inputs = torch.from_numpy(batch).to(self.device).float() / 255.0
+        frames = torch.tensor([math.ceil(i.shape[1] / self.stride) for i in scaled])
+        return inputs.contiguous(memory_format=torch.channels_last), frames
+
+    def _targets(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
+        coded = [[self.code[t] for t in self.form.tokens(s.text) if t in self.code] for s in samples]
+        flat = torch.tensor([c for row in coded for c in row], dtype=torch.long)
+        return flat, torch.tensor([len(row) for row in coded])
+
+    # ---- judging and keeping -------------------------------------------------------------
+
+    def _end_of_epoch(self, loss: float) -> None:
+        p = self.progress
+        cer, letters = self.validate()
+        row = {"epoch": p.epoch, "loss": loss, "val_cer": cer, "val_cer_letters": letters}
+        row |= {"rate": self._rate(p.step), "seconds": round(p.seconds, 1), "lines": p.lines}
+        row["lines_per_second"] = round(p.lines / max(p.seconds, 1e-9), 1)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        better = letters < p.best
+        mark = " (best)" if better else ""
+        self.say(
+            f"\repoch {p.epoch}/{self.recipe.train.epochs}  loss {loss:.3f}  "
+            f"val CER {cer:.4f}  letters {letters:.4f}{mark}  {row['lines_per_second']} lines/s\n"
+        )
+        if better:
+            p.best, p.best_epoch = letters, p.epoch
+            self.keep()
+
+    @torch.inference_mode()
+    def validate(self) -> tuple[float, float]:
+        """Greedy CER of the averaged weights on val: all lines, lines with a letter."""
+        self.net.eval()
+        own = {k: v.clone() for k, v in self.net.state_dict().items()}
+        self.net.load_state_dict(self.average)
+        order = sorted(range(len(self.val)), key=lambda i: self.val[i].image.shape[1])
+        every, letters = Counts(), Counts()
+        for start in range(0, len(order), 16):
+            chosen = [self.val[i] for i in order[start : start + 16]]
+            inputs, frames = self._tensor([s.image for s in chosen])
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                logits = self.net(inputs)[0]
+            best = logits.float().argmax(-1).cpu().numpy()
+            for sample, row, count in zip(chosen, best, frames.tolist(), strict=True):
+                row = row[:count]
+                kept = row[(row != 0) & (row != np.r_[0, row[:-1]])]
+                read = self.form.tokens("".join(self.alphabet[c - 1] for c in kept))
+                counts = edit_counts(self.form.tokens(sample.text), read)
+                every += counts
+                if has_letter(sample.text):
+                    letters += counts
+        self.net.load_state_dict(own)
+        self.net.train()
+        return every.rate, letters.rate
+
+    def keep(self) -> None:
+        """Write the averaged weights as the run's product."""
+        facts = {
+            "recipe": to_mapping(self.recipe),
+            "data": data_hash(self.train),
+            "progress": asdict(self.progress),
+        }
+        save_weights(
+            self.folder / "model.safetensors",
+            {k: v for k, v in self.average.items() if not k.startswith("shortcut.")},
+            architecture=self.recipe.architecture,
+            network=asdict(self.net.config),  # type: ignore[arg-type]
+            alphabet=self.alphabet,
+            profile=self.recipe.data.profile,
+            facts=facts,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint under a temporary name and rename it."""
+        state = {
+            "net": self.net.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+            "alphabet": list(self.alphabet),
+            "steps_per_epoch": self.steps_per_epoch,
+            "data": data_hash(self.train),
+        }
+        temporary = self.folder / "last.pt.part"
+        torch.save(state, temporary)
+        os.replace(temporary, self.folder / "last.pt")
+
+    def resume(self) -> bool:
+        """Load the checkpoint if there is one; raises `AssetError` if it is of other data."""
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["alphabet"] != list(self.alphabet) or state["data"] != data_hash(self.train):
+            raise AssetError(f"{path}: the checkpoint was made from other training lines")
+        self.net.load_state_dict(state["net"])
+        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self.steps_per_epoch = state["steps_per_epoch"]
+        return True
+
+    def _show(self, seen: int, losses: float, elapsed: float) -> None:
+        p, o = self.progress, self.recipe.train
+        left = self.steps_per_epoch * (o.epochs - p.epoch) - p.batch
+        pace = p.seconds / max(p.step, 1)
+        self.say(
+            f"\repoch {p.epoch + 1}/{o.epochs}  batch {p.batch}/~{self.steps_per_epoch}  "
+            f"loss {losses / max(seen, 1):.3f}  {seen / max(elapsed, 1e-9):.0f} lines/s  "
+            f"ETA {left * pace / 60:.0f} min   "
+        )
+
+
+def scale_to_height(image: Any, height: int) -> Any:
+    """Resize ``uint8 (H, W)`` to ``height`` rows, aspect ratio kept."""
+    if image.shape[0] == height:
+        return image
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    how = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=how)
+
+
+def has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or AMX)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _decayed(net: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels, none for norms and biases."""
+    flat = [p for p in net.parameters() if p.ndim < 2]
+    deep = [p for p in net.parameters() if p.ndim >= 2]
+    return [{"params": deep, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]

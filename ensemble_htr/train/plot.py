@@ -1,0 +1,33 @@
+"""The picture of a training log: loss and CER over epochs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+__all__ = ["plot_log"]
+
+
+def plot_log(log: Path, out: Path) -> bool:
+    """Draw ``log.jsonl`` into a PNG; returns False where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    if not log.exists():
+        return False
+    rows = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines() if row]
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    left = figure.add_subplot()
+    epochs = [row["epoch"] for row in rows]
+    left.plot(epochs, [row["loss"] for row in rows], color="tab:gray", label="training loss")
+    left.set_xlabel("epoch")
+    left.set_ylabel("CTC loss per character")
+    right = left.twinx()
+    right.plot(epochs, [100 * r["val_cer_letters"] for r in rows], "o-", label="val, letters")
+    right.plot(epochs, [100 * r["val_cer"] for r in rows], ".--", label="val, all lines")
+    right.set_ylabel("greedy CER %")
+    right.set_ylim(0, min(100, right.get_ylim()[1]))
+    figure.legend(loc="upper right", frameon=False)
+    figure.savefig(out, dpi=110)
+    return True

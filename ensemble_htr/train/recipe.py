@@ -1,0 +1,84 @@
+"""The training recipe: everything that decides how a recognizer comes out, in one TOML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ensemble_htr.config import load_toml
+
+__all__ = ["AugmentOptions", "DataOptions", "Recipe", "Source", "TrainOptions", "load_recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One folder of pages (relative to the data root) and its share of the sampled lines."""
+
+    path: str  # for example "fr19/train"
+    share: float = 1.0  # relative to the other sources
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    train: tuple[Source, ...]
+    val: str  # folder of pages: early stopping only
+    profile: str = "fr-archive"
+    height: int = 48  # px of the rectified lines that are kept in memory or in the pack
+    hand_power: float = 0.6  # a hand with n lines is sampled in proportion to n ** hand_power
+    letterless: float = 0.5  # weight of a line without a letter
+    rarest: int = 2  # characters seen less often do not enter the alphabet
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentOptions:
+    """Strengths; 0 switches a distortion off. Angles in degrees, lengths in shares of the height."""
+
+    probability: float = 0.85  # that a line is distorted at all
+    slant: float = 14.0  # standard deviation of the shear angle
+    rotation: float = 0.7  # standard deviation of the rotation
+    scale: float = 0.09  # log standard deviation of the letter size
+    stretch: float = 0.10  # log standard deviation of the width
+    shift: float = 0.05  # of the vertical position
+    elastic: float = 0.035  # amplitude of the elastic distortion
+    elastic_step: float = 0.45  # distance of its control points
+    stroke: float = 0.25  # probability of thicker or thinner strokes
+    contrast: float = 0.3  # log standard deviation of the gamma curve
+    noise: float = 0.05  # standard deviation of the grain
+    blur: float = 0.15  # probability of a slight blur
+    erase: float = 0.15  # probability of one vertical strip going pale
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    seed: int = 1
+    epochs: int = 15
+    lines_per_epoch: int = 10_000  # lines sampled (with per-hand weights) in one epoch
+    batch_pixels: int = 7_200  # padded width of a batch in px of the network's input
+    rate: float = 2e-3  # peak learning rate (AdamW)
+    warmup: float = 0.03  # share of all steps
+    final: float = 0.01  # last learning rate as a share of the peak
+    decay: float = 0.02  # weight decay
+    clip: float = 5.0  # largest gradient norm
+    auxiliary: float = 0.3  # weight of the shortcut's CTC loss
+    ema: float = 0.998  # decay of the weight average
+    patience: int = 8  # epochs without a better val CER before stopping early
+    short_first: float = 1.0  # epochs during which only the narrower half of the lines is read
+    checkpoint_minutes: float = 5.0
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    architecture: str
+    data: DataOptions
+    network: Mapping[str, Any] = field(default_factory=dict)
+    augment: AugmentOptions = AugmentOptions()
+    train: TrainOptions = TrainOptions()
+    description: str = ""
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe strictly: unknown keys and wrong types raise `ConfigError` with a hint."""
+    return load_toml(path, Recipe)

@@ -1,0 +1,71 @@
+"""``train RECIPE``: data, loop, log, plot."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from ensemble_htr.errors import InputError
+from ensemble_htr.train.data import Sample, load_folder, read_pack, write_pack
+from ensemble_htr.train.loop import Trainer
+from ensemble_htr.train.plot import plot_log
+from ensemble_htr.train.recipe import Recipe, load_recipe
+
+__all__ = ["make_pack", "train"]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def gather(recipe: Recipe, root: Path, packed: Path | None) -> tuple[list[Sample], list[Sample]]:
+    """The training and validation lines, from pages or from one packed file."""
+    names = [source.path for source in recipe.data.train]
+    if packed is None:
+        train = [s for name in names for s in load_folder(root, name, recipe.data, _say)]
+        val = load_folder(root, recipe.data.val, recipe.data, _say)
+    else:
+        samples = read_pack(packed)
+        train = [s for s in samples if s.source in names]
+        val = [s for s in samples if s.source == recipe.data.val]
+    if not train or not val:
+        lacking = "training" if not train else "validation"
+        raise InputError(f"{packed or root}: no {lacking} lines for the recipe's [data] folders")
+    return train, val
+
+
+def make_pack(recipe_path: Path, root: Path, out: Path, quality: int) -> int:
+    """Pack the recipe's training and validation lines into one file; returns its bytes."""
+    train, val = gather(load_recipe(recipe_path), root, None)
+    _say("\n")
+    return write_pack(out, [*train, *val], quality)
+
+
+def train(
+    recipe_path: Path,
+    folder: Path,
+    *,
+    root: Path,
+    packed: Path | None = None,
+    resume: bool = False,
+    minutes: float | None = None,
+) -> float:
+    """Train a recipe into ``folder``; returns the best val CER on lines with a letter."""
+    recipe = load_recipe(recipe_path)
+    if not resume and (folder / "last.pt").exists():
+        raise InputError(f"{folder} holds a run already: give --resume or another folder")
+    lines, val = gather(recipe, root, packed)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(recipe, lines, val, folder, _say)
+    if resume and trainer.resume():
+        _say(f"\nresumed after epoch {trainer.progress.epoch}\n")
+    count = sum(p.numel() for n, p in trainer.net.named_parameters() if not n.startswith("shortcut"))
+    _say(
+        f"\n{recipe.architecture}: {count / 1e6:.2f} M parameters, {len(trainer.alphabet)} characters, "
+        f"{len(lines)} training lines, {len(val)} validation lines\n"
+    )
+    progress = trainer.run(None if minutes is None else time.time() + 60 * minutes)
+    plot_log(folder / "log.jsonl", folder / "log.png")
+    return progress.best

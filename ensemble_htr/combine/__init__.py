@@ -1,0 +1,6 @@
+"""Judging: the one place where evidence becomes a decision and a confidence."""
+
+from ensemble_htr.combine.judge import Case, ImageScorer, Judge
+from ensemble_htr.combine.model import JudgeModel, Mode, load_judge, plain_judge
+
+__all__ = ["Case", "ImageScorer", "Judge", "JudgeModel", "Mode", "load_judge", "plain_judge"]

@@ -1,0 +1,320 @@
+"""The judge: from a confusion network to a reading that knows how sure it is.
+
+Three steps, each a few lines below.
+
+1. *Propose.* The rival paths of a line are every aligned reading and alternative, and the paths
+   that a beam over the network composes from their parts (with the LM as partner).
+2. *Weigh.* Every path is scored as a whole: votes of the engines, forced scores of the recognizers
+   (every net says how well every rival fits the image), the LM; weights are fitted (`Mode`).
+3. *Decide.* The softmax of the scores makes each arc's posterior, the mass of the paths through
+   it; the reading takes the best arc of each slot. That is the minimum Bayes risk choice for slot
+   errors (consensus decoding: Mangu, Brill & Stolcke, 2000), not the single most probable path.
+
+Evidence is left on the arcs: ``forced:NAME`` (log-ratio of the mass, by this net alone, of the
+paths through the arc against its rivals), ``lm`` likewise and ``posterior``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble_htr.combine.language import Speaker
+from ensemble_htr.combine.model import Calibration, JudgeModel, Mode
+from ensemble_htr.combine.paths import best_paths
+from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot, Word
+
+__all__ = ["Case", "ImageScorer", "Judge"]
+
+Floats = NDArray[np.float64]
+ImageScorer = Callable[[Sequence[tuple[str, ...]]], Mapping[str, Sequence[float]]]
+
+_FLOOR = -60.0  # nats: a forced score this far below the best rival's says "impossible"
+_COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
+_BEAM = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A line as the judge sees it: rival paths and what every voice says of each as a whole.
+
+    ``paths`` hold one token (or epsilon) per slot; the arrays have one row per path.
+    """
+
+    network: ConfusionNetwork
+    engines: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
+    votes: Floats  # (paths, engines): sum over slots of the engine's vote for the path's arc
+    nets: tuple[str, ...]
+    images: Floats  # (paths, nets): forced log-probability, floored below the best
+    language: Floats  # (paths,): natural log; 0 without LM
+    length: Floats  # (paths,): tokens that the LM may judge
+
+    def texts(self) -> list[str]:
+        return ["".join(path) for path in self.paths]
+
+    def scores(self, mode: Mode) -> Floats:
+        """Score of each path in nats."""
+        voices = np.array([mode.votes.get(e, mode.vote_default) for e in self.engines])
+        nets = np.array([mode.images.get(k, mode.image_default) for k in self.nets])
+        if mode.images and self.nets:  # a subset speaks with the weight of all
+            nets = nets * sum(mode.images.values()) / max(float(nets.sum()), 1e-9)
+        total = self.votes @ voices + self.images @ nets
+        return np.asarray(total + mode.language * self.language + mode.length * self.length)
+
+
+class Judge:
+    """Implements `protocols.Combiner`; with an `ImageScorer` it also hears the recognizers."""
+
+    def __init__(self, model: JudgeModel, lm: LanguageModel | None = None) -> None:
+        self.model = model
+        self.speaker = Speaker(lm) if lm is not None else None
+
+    def combine(self, network: ConfusionNetwork) -> Reading:
+        """Judge a network without images; see `read`."""
+        return self.read(network)
+
+    def read(
+        self, network: ConfusionNetwork, score: ImageScorer | None = None, use_lm: bool = True
+    ) -> Reading:
+        """Judge a network. ``score`` gives the recognizers' forced scores of texts, by name."""
+        case = self.case(network, score, use_lm)
+        mode = self.model.mode(score is not None, use_lm and self.speaker is not None)
+        reading = self.decide(case, mode)
+        if self.speaker is None or not use_lm:
+            return reading
+        silent = self.decide(case, replace(mode, language=0.0, length=0.0))
+        return replace(reading, without_lm=silent.text)
+
+    # ---- 1. propose, 2. weigh ------------------------------------------------------------
+
+    def case(
+        self, network: ConfusionNetwork, score: ImageScorer | None = None, use_lm: bool = True
+    ) -> Case:
+        """The rival paths of a network with everything that is known of them."""
+        speaker = self.speaker if use_lm else None
+        mode = self.model.mode(score is not None, speaker is not None)
+        engines = _engines(network)
+        paths = _distinct(network.rows.values())
+        if score is None:
+            local = [
+                [(a.token, _vote(a, engines, mode)) for a in slot.arcs] for slot in network.slots
+            ]
+            composed = best_paths(
+                local,
+                speaker=speaker,
+                language=mode.language,
+                length=mode.length,
+                beam=2 * _BEAM,
+                count=2 * _COMPOSED,
+            )
+            paths = _distinct([*paths, *composed])
+            return self._case(network, engines, paths, None, speaker)
+        first = self._case(network, engines, paths, score, speaker)
+        mass = _arc_mass(first, _softmax(_floored(first).scores(mode)))
+        local = [
+            [(t, math.log(max(m, 1e-5))) for t, m in slot.items() if m > 1e-4] for slot in mass
+        ]
+        composed = best_paths(local, beam=_BEAM, count=len(paths) + _COMPOSED)
+        known = set(first.texts())
+        fresh = [path for path in _distinct(composed) if "".join(path) not in known][:_COMPOSED]
+        if not fresh:
+            return first
+        return _joined(first, self._case(network, engines, fresh, score, speaker))
+
+    def _case(
+        self,
+        network: ConfusionNetwork,
+        engines: tuple[str, ...],
+        paths: Sequence[tuple[str, ...]],
+        score: ImageScorer | None,
+        speaker: Speaker | None,
+    ) -> Case:
+        tables = [
+            {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
+            for slot in network.slots
+        ]
+        votes = np.zeros((len(paths), len(engines)))
+        for i, path in enumerate(paths):
+            if path:
+                votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
+        texts = [tuple(token for token in path if token != EPSILON) for path in paths]
+        heard = score(texts) if score is not None else {}
+        images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
+        spoken = [speaker.text(text) for text in texts] if speaker is not None else []
+        return Case(
+            network,
+            engines,
+            tuple(paths),
+            votes,
+            tuple(heard),
+            np.maximum(images, -1e6),
+            np.array([s.logp for s in spoken]) if spoken else np.zeros(len(paths)),
+            np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
+        )
+
+    # ---- 3. decide -----------------------------------------------------------------------
+
+    def decide(self, case: Case, mode: Mode) -> Reading:
+        """The consensus of the weighed paths."""
+        case = _floored(case)
+        if not case.network.slots:
+            return Reading((), (), _sigmoid(mode.line, (0.0, 0.0)), network=case.network)
+        if not case.nets and mode.language == 0:
+            mass = [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
+        else:
+            mass = _arc_mass(case, _softmax(case.scores(mode)))
+        chosen = [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
+        network = _explained(case, mass, mode)
+        kept = _written(chosen)
+        tokens = tuple(chosen[i] for i in kept)
+        features = char_features(network, chosen, case.engines)
+        sure = [_sigmoid(mode.char, features[i]) for i in kept]
+        return Reading(
+            tokens,
+            tuple(sure),
+            _sigmoid(mode.line, pooled([_sigmoid(mode.char, f) for f in features])),
+            words=_words(tokens, sure, mode.word),
+            network=network,
+            slots=tuple(kept),
+        )
+
+
+def char_features(
+    network: ConfusionNetwork, chosen: Sequence[str], engines: Sequence[str]
+) -> list[tuple[float, ...]]:
+    """Per slot: logit of the chosen arc's posterior, mean log vote of the engines that hold it,
+    share of engines that hold it, least logit among the two neighbours."""
+    logits, votes, shares = [], [], []
+    for slot, token in zip(network.slots, chosen, strict=True):
+        evidence = next(arc.evidence for arc in slot.arcs if arc.token == token)
+        p = min(max(evidence["posterior"], 1e-6), 1 - 1e-6)
+        logits.append(math.log(p / (1 - p)))
+        held = [evidence[f"vote:{e}"] for e in engines if f"vote:{e}" in evidence]
+        votes.append(sum(math.log(max(v, 1e-3)) for v in held) / len(held) if held else -3.0)
+        shares.append(len(held) / max(1, len(engines)))
+    padded = [14.0, *logits, 14.0]
+    near = [min(padded[i], padded[i + 2]) for i in range(len(logits))]
+    return list(zip(logits, votes, shares, near, strict=True))
+
+
+def pooled(confidences: Sequence[float]) -> tuple[float, float]:
+    """Features of a word or line: log of the product and of the least of its confidences."""
+    if not confidences:
+        return (0.0, 0.0)
+    logs = [math.log(max(c, 1e-6)) for c in confidences]
+    return (sum(logs), min(logs))
+
+
+def _written(chosen: Sequence[str]) -> list[int]:
+    """The slots whose tokens are written: no epsilon, no blank at an end or after a blank."""
+    kept: list[int] = []
+    for i, token in enumerate(chosen):
+        blank = token.isspace()
+        if token != EPSILON and not (blank and (not kept or chosen[kept[-1]].isspace())):
+            kept.append(i)
+    if kept and chosen[kept[-1]].isspace():
+        kept.pop()
+    return kept
+
+
+def _words(tokens: Sequence[str], sure: Sequence[float], how: Calibration) -> tuple[Word, ...]:
+    words, start = [], None
+    for i, token in enumerate((*tokens, " ")):
+        if not token.isspace():
+            start = i if start is None else start
+        elif start is not None:
+            confidence = _sigmoid(how, pooled(sure[start:i]))
+            words.append(Word("".join(tokens[start:i]), confidence, start, i))
+            start = None
+    return tuple(words)
+
+
+def _engines(network: ConfusionNetwork) -> tuple[str, ...]:
+    """The engines that have a row; alternatives are called ``engine#k``."""
+    return tuple(source for source in network.rows if "#" not in source)
+
+
+def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
+    votes = ((mode.votes.get(e, mode.vote_default), arc.evidence.get(f"vote:{e}")) for e in engines)
+    return sum(weight * vote for weight, vote in votes if vote is not None)
+
+
+def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:
+    scores = np.array([_vote(arc, engines, mode) for arc in slot.arcs])
+    return dict(zip(slot.tokens, _softmax(scores).tolist(), strict=True))
+
+
+def _distinct(paths: Sequence[tuple[str, ...]] | object) -> list[tuple[str, ...]]:
+    """Paths with distinct texts, the first of each."""
+    seen: dict[str, tuple[str, ...]] = {}
+    for path in paths:  # type: ignore[attr-defined]
+        seen.setdefault("".join(path), path)
+    return list(seen.values())
+
+
+def _softmax(scores: Floats) -> Floats:
+    shifted = np.exp(scores - scores.max())
+    return np.asarray(shifted / shifted.sum())
+
+
+def _arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
+    """For each slot the mass of the paths through each of its arcs; sums to one."""
+    mass: list[dict[str, float]] = [dict.fromkeys(s.tokens, 0.0) for s in case.network.slots]
+    for path, weight in zip(case.paths, weights.tolist(), strict=True):
+        for slot, token in zip(mass, path, strict=True):
+            slot[token] += weight
+    return mass
+
+
+def _floored(case: Case) -> Case:
+    """Forced scores at most ``_FLOOR`` below the best rival's, so that one deaf net is no veto."""
+    if not case.nets or not len(case.paths):
+        return case
+    best = case.images.max(axis=0, keepdims=True)
+    return replace(case, images=np.maximum(case.images, best + _FLOOR))
+
+
+def _joined(one: Case, two: Case) -> Case:
+    stack = np.concatenate
+    return replace(
+        one,
+        paths=one.paths + two.paths,
+        votes=stack([one.votes, two.votes]),
+        images=stack([one.images, two.images]),
+        language=stack([one.language, two.language]),
+        length=stack([one.length, two.length]),
+    )
+
+
+def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> ConfusionNetwork:
+    """The network with ``posterior``, ``forced:*`` and ``lm`` added where arcs are in dispute."""
+    voices: dict[str, list[dict[str, float]]] = {}
+    for i, net in enumerate(case.nets):
+        weight = mode.images.get(net, mode.image_default)
+        voices[f"forced:{net}"] = _arc_mass(case, _softmax(weight * case.images[:, i]))
+    if mode.language > 0 and case.language.any():
+        spoken = mode.language * case.language + mode.length * case.length
+        voices["lm"] = _arc_mass(case, _softmax(spoken))
+    slots = []
+    for i, slot in enumerate(case.network.slots):
+        arcs = []
+        for arc in slot.arcs:
+            added = {"posterior": mass[i][arc.token]}
+            if len(slot.arcs) > 1:
+                for name, masses in voices.items():
+                    m = min(max(masses[i][arc.token], 1e-9), 1 - 1e-9)
+                    added[name] = math.log(m / (1 - m))
+            arcs.append(Arc(arc.token, {**arc.evidence, **added}))
+        slots.append(Slot(tuple(arcs)))
+    return replace(case.network, slots=tuple(slots))
+
+
+def _sigmoid(calibration: Calibration, features: Sequence[float]) -> float:
+    x = calibration.bias + sum(w * f for w, f in zip(calibration.weights, features, strict=False))
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, x))))

@@ -1,0 +1,69 @@
+"""The language model as a voice: what it says of a whole text, digits and runs left out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from ensemble_htr.protocols import LanguageModel
+
+__all__ = ["Speaker", "Spoken", "is_exempt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """``logp``: natural log over the tokens the LM may judge, line end included; ``tokens``: how
+    many those are."""
+
+    logp: float
+    tokens: int
+
+
+def is_exempt(token: str, run: int) -> bool:
+    """Digits, a sign from its second and a letter from its third repetition on (as in the beam):
+    no language model can know a number or the length of a leader."""
+    if unicodedata.category(token[0]).startswith("N"):
+        return True
+    return run >= (3 if token[0].isalpha() else 2) and not token.isspace()
+
+
+class Speaker:
+    """Asks a language model and remembers its answers (lines share most of their contexts)."""
+
+    def __init__(self, lm: LanguageModel, limit: int = 300_000) -> None:
+        self._lm, self._limit = lm, limit
+        self._known: dict[tuple[Hashable, str], tuple[float, Hashable]] = {}
+        self._ends: dict[Hashable, float] = {}
+
+    def start(self) -> Hashable:
+        return self._lm.start()
+
+    def ask(self, state: Hashable, token: str) -> tuple[float, Hashable]:
+        key = (state, token)
+        answer = self._known.get(key)
+        if answer is None:
+            if len(self._known) > self._limit:
+                self._known.clear()
+            answer = self._known[key] = self._lm.score(state, token)
+        return answer
+
+    def end(self, state: Hashable) -> float:
+        answer = self._ends.get(state)
+        if answer is None:
+            if len(self._ends) > self._limit:
+                self._ends.clear()
+            answer = self._ends[state] = self._lm.end(state)
+        return answer
+
+    def text(self, tokens: Sequence[str]) -> Spoken:
+        """What the model says of a whole line."""
+        state, total, count, run, before = self.start(), 0.0, 0, 0, ""
+        for token in tokens:
+            run = run + 1 if token == before else 1
+            before = token
+            logp, state = self.ask(state, token)
+            if not is_exempt(token, run):
+                total += logp
+                count += 1
+        return Spoken(total + self.end(state), count)

@@ -1,0 +1,92 @@
+"""What the judge has learned: a plain, versioned JSON file of a few dozen numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ensemble_htr.config import from_mapping, to_mapping
+from ensemble_htr.errors import AssetError, ConfigError
+
+__all__ = ["FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
+
+FORMAT = "ensemble-htr-judge-1"
+LARGEST = 4 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Weights of a logistic model ``sigmoid(bias + weights . features)`` (Platt, 1999)."""
+
+    bias: float = 0.0
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The judge's weights in one situation (with or without images, with or without an LM).
+
+    A path's score in nats is ``sum_e votes[e] * (its share of votes) + sum_k images[k] * log p_k``
+    ``+ language * log p_lm + length * tokens``; see `combine.judge`.
+    """
+
+    votes: Mapping[str, float] = field(default_factory=dict)  # by engine
+    vote_default: float = 2.0  # of an engine that was not there when the judge was fitted
+    images: Mapping[str, float] = field(default_factory=dict)  # by recognizer
+    image_default: float = 0.3
+    language: float = 0.0
+    length: float = 0.0
+    char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
+    word: Calibration = Calibration(0.0, (1.0, 0.0))
+    line: Calibration = Calibration(0.0, (1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeModel:
+    """Modes by name: ``image+lm``, ``image``, ``text+lm``, ``text``; ``facts`` say how it was made.
+
+    ``foreign_bits``: the LM is used for the text of engines that are not ours only where it needs
+    at most this many bits per character.
+    """
+
+    format: str = FORMAT
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    foreign_bits: float = 3.4
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def mode(self, images: bool, lm: bool) -> Mode:
+        name = ("image" if images else "text") + ("+lm" if lm else "")
+        return self.modes.get(name, plain_judge().modes[name])
+
+
+def plain_judge() -> JudgeModel:
+    """An unfitted judge: every engine has one vote, every recognizer an equal say."""
+    base = {"image": Mode(), "text": Mode(images={}, image_default=0.0)}
+    spoken = {
+        "image+lm": Mode(language=0.4, length=0.6),
+        "text+lm": Mode(images={}, image_default=0.0, language=0.4, length=0.6),
+    }
+    return JudgeModel(modes=base | spoken)
+
+
+def load_judge(path: Path) -> JudgeModel:
+    """Read a judge; raises `AssetError` for a file that is missing, damaged or of another kind."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise AssetError(f"{path}: too large for a combiner")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise AssetError(f"{path}: not a combiner file of ensemble-htr (wanted '{FORMAT}')")
+        return from_mapping(data, JudgeModel, str(path))
+    except OSError as error:
+        raise AssetError(f"{path}: cannot read the combiner: {error.strerror}") from None
+    except (ValueError, ConfigError) as error:
+        raise AssetError(f"{path}: the combiner file is damaged ({error})") from None
+
+
+def dump_judge(model: JudgeModel) -> str:
+    """The model as JSON text."""
+    return json.dumps(to_mapping(model), indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,246 @@
+"""The only place that knows the order of the stages.
+
+page -> rectified lines -> posteriors of every recognizer -> its image-only row and its LM-fused
+n-best -> one confusion network -> forced scores of every rival text by every recognizer -> judge.
+Foreign engines join as further rows; without images the forced scores fall silent.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ensemble_htr.align.network import SumOfPairsAligner
+from ensemble_htr.assets import resolve, sha256_file
+from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
+from ensemble_htr.config import load_toml, to_mapping
+from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
+from ensemble_htr.errors import AssetError, MissingDependencyError, UsageError, did_you_mean
+from ensemble_htr.io.results import PageResult
+from ensemble_htr.io.sources import PageSource, find_pages
+from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
+
+if TYPE_CHECKING:
+    from ensemble_htr.recognizers.ctc import CtcRecognizer
+
+__all__ = ["ModelConfig", "Pipeline", "PipelineOptions"]
+
+_LOG = logging.getLogger("ensemble_htr")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """``model.toml`` of an ensemble. Names are looked up on the shelves; a name with a path
+    separator is a folder, relative to the ensemble's own."""
+
+    recognizers: tuple[str, ...]
+    lm: str = ""  # "" = none
+    combiner: str = ""  # file in the ensemble's folder; "" = unfitted
+    beam: BeamOptions = field(default_factory=BeamOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """What the user chooses; small and picklable, so that worker processes build their own."""
+
+    model: str = "default"  # name on the models shelf, or a folder
+    recognizers: tuple[str, ...] | None = None  # a subset; None = all of the model's
+    combiner: Path | None = None  # another judge file
+    lm: bool = True
+    images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A loaded ensemble. Build it with `load`; one process, one thread."""
+
+    options: PipelineOptions
+    config: ModelConfig
+    recognizers: tuple[CtcRecognizer, ...]
+    decoders: Mapping[str, BeamDecoder]
+    lm: LanguageModel | None
+    judge: Judge
+    products: Mapping[str, str]  # name -> sha256
+    notices: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, options: PipelineOptions | None = None) -> Pipeline:
+        """Load the products; raises `AssetError`, `UsageError`, `ConfigError` or
+        `MissingDependencyError`, each with one clear line."""
+        options = options or PipelineOptions()
+        folder = resolve("models", options.model)
+        config = load_toml(folder / "model.toml", ModelConfig)
+        names = _chosen(config, options)
+        products: dict[str, str] = {}
+        lm: LanguageModel | None = None
+        if options.lm and config.lm:
+            lm = _load_lm(config.lm, products)
+        judge, notices = _load_judge(folder, config, options, products)
+        recognizers = tuple(_recognizer(n, products) for n in names) if options.images else ()
+        decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
+        return cls(options, config, recognizers, decoders, lm, Judge(judge, lm), products, notices)
+
+    def fingerprint(self) -> str:
+        """sha256 over everything that decides the text, but for the pages themselves."""
+        facts = {"products": dict(self.products), "config": to_mapping(self.config)}
+        facts["lm"] = self.lm is not None
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    # ---- pages ---------------------------------------------------------------------------
+
+    def read_page(self, source: PageSource | Path) -> PageResult:
+        """Read one page; raises `InputError` and its kin for a page that cannot be read."""
+        if isinstance(source, Path):
+            source = find_pages([source])[0]
+        page, lines = self.cut(source.read())
+        return PageResult(page, dict(zip((x.id for x in lines), self.read_lines(lines), strict=True)))
+
+    def read_pages(self, sources: Sequence[PageSource]) -> list[PageResult]:
+        """Read many one-line pages together (lines of one width share a pass of the nets)."""
+        cut = [self.cut(source.read()) for source in sources]
+        readings = iter(self.read_lines([line for _, lines in cut for line in lines]))
+        return [PageResult(page, {x.id: next(readings) for x in lines}) for page, lines in cut]
+
+    def cut(self, page: Page) -> tuple[Page, list[Line]]:
+        """Load the page's image and cut its lines; the page comes back in the image's pixels."""
+        _need_images()
+        from ensemble_htr.io.images import load_page
+        from ensemble_htr.layout.rectify import rectify_page, whole_image
+
+        page, pixels = load_page(page)
+        if page.format == "image":
+            return page, [whole_image(pixels, page.lines[0].id)]
+        return page, rectify_page(pixels, page.lines)
+
+    # ---- lines ---------------------------------------------------------------------------
+
+    def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
+        """Read rectified lines with all recognizers together."""
+        heard = [r.posteriors(lines) for r in self.recognizers]
+        return [self._judge_line([each[i] for each in heard], (), (), True) for i in range(len(lines))]
+
+    def combine_line(
+        self,
+        rows: Sequence[Hypothesis],
+        alternatives: Sequence[Hypothesis] = (),
+        use_lm: bool = True,
+    ) -> Reading:
+        """Judge readings of any engines (distinct ``source``) without an image."""
+        network = SumOfPairsAligner().align(rows, alternatives)
+        return self.judge.read(network, use_lm=use_lm)
+
+    def combine_with_image(
+        self,
+        line: Line,
+        rows: Sequence[Hypothesis],
+        alternatives: Sequence[Hypothesis] = (),
+        use_lm: bool = True,
+    ) -> Reading:
+        """Judge foreign readings together with our own recognizers' of the same line image."""
+        posteriors = [r.posteriors([line])[0] for r in self.recognizers]
+        return self._judge_line(posteriors, rows, alternatives, use_lm)
+
+    def hypotheses(self, posteriors: Sequence[Posteriors]) -> tuple[list[Hypothesis], list[Hypothesis]]:
+        """Of one line: every recognizer's image-only row, and its LM-fused n-best."""
+        rows, alternatives = [], []
+        for recognizer, p in zip(self.recognizers, posteriors, strict=True):
+            rows.append(greedy(p, recognizer.name))
+            alternatives += self.decoders[recognizer.name].decode(p)
+        return rows, alternatives
+
+    def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
+        """The forced scores of any texts by every recognizer that has seen this line."""
+        heard = {r.name: p for r, p in zip(self.recognizers, posteriors, strict=True)}
+
+        def score(texts: Sequence[tuple[str, ...]]) -> Mapping[str, list[float]]:
+            return {name: ctc_score(p, texts) for name, p in heard.items()}
+
+        return score
+
+    def lm_fits(self, texts: Iterable[str]) -> tuple[bool, float]:
+        """Whether foreign text is likely enough under the LM to let it speak, and the mean bits
+        per character it needs (``inf`` without an LM)."""
+        speaker = self.judge.speaker
+        if speaker is None:
+            return False, float("inf")
+        heard = [speaker.text(tuple(text)) for text in texts if text]
+        tokens = sum(h.tokens + 1 for h in heard)
+        bits = -sum(h.logp for h in heard) / max(1, tokens) / 0.6931471805599453
+        return bits <= self.judge.model.foreign_bits, bits
+
+    def _judge_line(
+        self,
+        posteriors: Sequence[Posteriors],
+        rows: Sequence[Hypothesis],
+        alternatives: Sequence[Hypothesis],
+        use_lm: bool,
+    ) -> Reading:
+        own, own_alternatives = self.hypotheses(posteriors)
+        taken = {row.source for row in rows}
+        if clash := sorted(taken & {row.source for row in own}):
+            raise UsageError(f"engine '{clash[0]}' has the name of our own recognizer: rename it")
+        network = SumOfPairsAligner().align([*rows, *own], [*alternatives, *own_alternatives])
+        return self.judge.read(network, self.scorer(posteriors), use_lm)
+
+
+def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
+    names = options.recognizers or config.recognizers
+    for name in names:
+        if name not in config.recognizers:
+            raise UsageError(
+                f"model '{options.model}' has no recognizer '{name}'"
+                f"{did_you_mean(name, config.recognizers)}"
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def _load_lm(name: str, products: dict[str, str]) -> LanguageModel:
+    from ensemble_htr import lm
+
+    folder = resolve("lm", name)
+    found = sorted(p for p in folder.iterdir() if ".arpa" in p.name or p.suffix in (".klm", ".bin"))
+    if not found:
+        raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
+    products[f"lm/{name}"] = sha256_file(found[0])
+    return lm.load(found[0])
+
+
+def _load_judge(
+    folder: Path, config: ModelConfig, options: PipelineOptions, products: dict[str, str]
+) -> tuple[JudgeModel, list[str]]:
+    path = options.combiner or (folder / config.combiner if config.combiner else None)
+    if path is None or (options.combiner is None and not path.exists()):
+        return plain_judge(), ["no fitted combiner: every engine has one vote"]
+    judge = load_judge(path)
+    products["combiner"] = sha256_file(path)
+    return judge, []
+
+
+def _recognizer(name: str, products: dict[str, str]) -> CtcRecognizer:
+    _need_images()
+    folder = resolve("models", name)
+    path = folder / "model.safetensors"
+    products[f"models/{name}"] = sha256_file(path) if path.exists() else ""
+    import torch
+
+    from ensemble_htr.recognizers.ctc import CtcRecognizer
+
+    torch.set_num_threads(1)
+    decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
+    return CtcRecognizer(name, path, decoder=decoder, scorer=ctc_score)
+
+
+@functools.cache
+def _need_images() -> None:
+    for module, library in (("torch", "PyTorch"), ("cv2", "OpenCV"), ("safetensors", "safetensors")):
+        try:
+            __import__(module)
+        except ImportError:
+            raise MissingDependencyError(library, "recognize", "reading line images") from None

@@ -1,0 +1,140 @@
+"""A trained CTC network as a recognizer: lines in; posteriors, readings and forced scores out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ensemble_htr.errors import AssetError, InputError
+from ensemble_htr.protocols import Decoder, TextScorer
+from ensemble_htr.recognizers.weights import load_weights
+from ensemble_htr.recognizers.zoo import build_network
+from ensemble_htr.types import Hypothesis, Line, Posteriors
+
+__all__ = ["CtcRecognizer", "padded_width"]
+
+Precision = Literal["auto", "fp32"]
+BATCH = 8  # lines of one width read together; more gains nothing on a CPU
+
+
+class CtcRecognizer:
+    """Implements `protocols.PosteriorRecognizer` and `ScoringRecognizer`.
+
+    Every line is padded with paper to a width that depends on the line alone (`padded_width`), and
+    only lines of the same padded width share a batch: a line reads the same alone and in company.
+    ``decoder`` and ``scorer`` are handed in by the pipeline. ``precision`` "auto" computes in
+    bfloat16 where the CPU does so natively (or on CUDA), "fp32" never.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        decoder: Decoder,
+        scorer: TextScorer,
+        precision: Precision = "auto",
+    ) -> None:
+        weights = load_weights(path)
+        self.name, self.alphabet, self.profile = name, weights.alphabet, weights.profile
+        self.facts = weights.facts
+        network = build_network(weights.architecture, dict(weights.network), len(self.alphabet))
+        try:
+            missing, unexpected = network.load_state_dict(
+                {k: v.float() if v.is_floating_point() else v for k, v in weights.tensors.items()},
+                strict=False,
+            )
+        except RuntimeError as error:
+            raise AssetError(f"{path}: the weights do not fit a {weights.architecture}") from error
+        if unexpected or any(not key.startswith("shortcut.") for key in missing):
+            raise AssetError(f"{path}: the weights do not fit a {weights.architecture}")
+        if not all(bool(torch.isfinite(t).all()) for t in network.state_dict().values()):
+            raise AssetError(f"{path}: the weights hold values that are not finite")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.height = int(network.config.height)  # type: ignore[union-attr,arg-type]
+        self.stride = int(network.config.pixels_per_frame)  # type: ignore[union-attr,arg-type]
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.half = precision == "auto" and (self.device.type == "cuda" or _native_bf16())
+        self.decoder, self.scorer = decoder, scorer
+
+    def posteriors(self, lines: Sequence[Line]) -> list[Posteriors]:
+        """Frame posteriors of each line; raises `InputError` for a line that was not cut."""
+        images = [_scaled(line, self.height) for line in lines]
+        groups: dict[int, list[int]] = {}
+        for i, image in enumerate(images):
+            groups.setdefault(padded_width(image.shape[1]), []).append(i)
+        found: dict[int, Posteriors] = {}
+        for width, members in groups.items():
+            for start in range(0, len(members), BATCH):
+                batch = members[start : start + BATCH]
+                logp = self._forward([images[i] for i in batch], width)
+                for row, i in zip(logp, batch, strict=True):
+                    frames = math.ceil(images[i].shape[1] / self.stride)
+                    scale = _height(lines[i]) / self.height
+                    found[i] = Posteriors(row[:frames], self.alphabet, self.stride * scale)
+        return [found[i] for i in range(len(lines))]
+
+    def read(self, lines: Sequence[Line], n_best: int = 1) -> list[list[Hypothesis]]:
+        return [self.decoder.decode(p, n_best) for p in self.posteriors(lines)]
+
+    def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """``texts[i]`` are the rival texts of ``lines[i]``, cut into code points by `str`."""
+        pairs = zip(self.posteriors(lines), texts, strict=True)
+        return [self.scorer(p, [tuple(text) for text in rivals]) for p, rivals in pairs]
+
+    @torch.inference_mode()
+    def _forward(self, images: Sequence[NDArray[np.uint8]], width: int) -> NDArray[np.float32]:
+        """Log posteriors ``(B, frames, 1 + V)`` of images of at most ``width`` columns."""
+        batch = np.zeros((len(images), 1, self.height, width), np.uint8)
+        for row, image in zip(batch, images, strict=True):
+            row[0, :, : image.shape[1]] = image
+        inputs = torch.from_numpy(batch).to(self.device).float() / 255.0
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits, _ = self.network(inputs)
+        return np.asarray(torch.log_softmax(logits.float(), -1).cpu().numpy(), np.float32)
+
+
+def padded_width(width: int) -> int:
+    """The width a line is padded to: the next multiple of 16, of 32 from 256 px, 64 from 512 ..."""
+    quantum = 16
+    while width > 16 * quantum:
+        quantum *= 2
+    return max(quantum, math.ceil(width / quantum) * quantum)
+
+
+def _scaled(line: Line, height: int) -> NDArray[np.uint8]:
+    if line.image is None or line.image.ndim != 2 or 0 in line.image.shape:
+        raise InputError(f"line {line.id}: has no image; cut it from its page first")
+    rows, columns = line.image.shape
+    if rows == height:
+        return line.image
+    how = cv2.INTER_AREA if height < rows else cv2.INTER_LINEAR
+    width = max(1, round(columns * height / rows))
+    return np.asarray(cv2.resize(line.image, (width, height), interpolation=how), np.uint8)
+
+
+def _height(line: Line) -> int:
+    assert line.image is not None
+    return line.image.shape[0]
+
+
+def _native_bf16() -> bool:
+    return bool(_flag("avx512_bf16") or _flag("amx_bf16"))
+
+
+def _flag(name: str) -> bool:
+    query: Callable[[], bool] | None = getattr(torch.backends.cpu, "_is_" + name, None)
+    if query is not None:
+        return bool(query())
+    try:
+        return name in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False

@@ -1,0 +1,75 @@
+"""Lines of a split as the recognizers hear them: the input of fitting and of the figures."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ensemble_htr.io.sources import PageSource, find_pages
+from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.text import profile
+from ensemble_htr.types import Line, Posteriors
+
+__all__ = ["Heard", "each_page", "hear"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One scorable line of a split: truth (normalised) and the posteriors of each recognizer."""
+
+    id: str
+    page: str
+    doc: str
+    truth: str
+    posteriors: tuple[Posteriors, ...]
+
+
+_PIPELINE: Pipeline | None = None
+
+
+def _start(options: PipelineOptions) -> None:
+    global _PIPELINE
+    _PIPELINE = Pipeline.load(options)
+
+
+def _call(task: tuple[Callable[[Pipeline, PageSource], Any], PageSource]) -> Any:
+    assert _PIPELINE is not None
+    return task[0](_PIPELINE, task[1])
+
+
+def each_page(
+    work: Callable[[Pipeline, PageSource], T],
+    folder: Path,
+    options: PipelineOptions,
+    jobs: int = 2,
+) -> Iterator[T]:
+    """``work(pipeline, page)`` for every page of a folder, in order, in ``jobs`` processes."""
+    from tqdm import tqdm
+
+    tasks = [(work, source) for source in find_pages([folder])]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, _start, (options,)) as pool:
+        yield from tqdm(pool.imap(_call, tasks), folder.name, len(tasks), unit="page", mininterval=5)
+
+
+def scorable_lines(page_lines: list[Line], name: str = "fr-archive") -> list[Line]:
+    """The cut lines whose transcription may be scored."""
+    form = profile(name)
+    return [x for x in page_lines if x.text and form.apply(x.text) and form.scorable(x.text)]
+
+
+def hear(pipeline: Pipeline, source: PageSource) -> list[Heard]:
+    """Posteriors of all scorable lines of a page."""
+    page, cut = pipeline.cut(source.read())
+    lines = scorable_lines(cut)
+    form = profile("fr-archive")
+    heard = [r.posteriors(lines) for r in pipeline.recognizers]
+    return [
+        Heard(x.id, page.stem, page.doc, form.apply(x.text or ""), tuple(h[i] for h in heard))
+        for i, x in enumerate(lines)
+    ]

@@ -87,7 +87,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         if len(inner) != len(value):
             raise ConfigError(f"{where}: wanted {len(inner)} values, found {len(value)}")
         return tuple(_convert(v, t, where) for v, t in zip(value, inner, strict=True))
-    if origin in (dict, Mapping) or hint in (dict, Mapping) or origin is not None and issubclass(origin, Mapping):
+    if (
+        origin in (dict, Mapping)
+        or hint in (dict, Mapping)
+        or origin is not None
+        and issubclass(origin, Mapping)
+    ):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: wanted a table, found {type(value).__name__}")
         return {k: _convert(v, args[1] if args else Any, f"{where}.{k}") for k, v in value.items()}
@@ -95,6 +100,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     if hint is Path and isinstance(value, str):
         return Path(value)
-    if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (hint is int and isinstance(value, bool))
+    ):
         raise ConfigError(f"{where}: wanted {hint.__name__}, found {value!r}")
     return value

@@ -100,7 +100,9 @@ class Pipeline:
         if isinstance(source, Path):
             source = find_pages([source])[0]
         page, lines = self.cut(source.read())
-        return PageResult(page, dict(zip((x.id for x in lines), self.read_lines(lines), strict=True)))
+        return PageResult(
+            page, dict(zip((x.id for x in lines), self.read_lines(lines), strict=True))
+        )
 
     def read_pages(self, sources: Sequence[PageSource]) -> list[PageResult]:
         """Read many one-line pages together (lines of one width share a pass of the nets)."""
@@ -124,7 +126,7 @@ class Pipeline:
     def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
         """Read rectified lines with all recognizers together."""
         heard = [r.posteriors(lines) for r in self.recognizers]
-        return [self._judge_line([each[i] for each in heard], (), (), True) for i in range(len(lines))]
+        return [self.judge_line([each[i] for each in heard]) for i in range(len(lines))]
 
     def combine_line(
         self,
@@ -145,9 +147,11 @@ class Pipeline:
     ) -> Reading:
         """Judge foreign readings together with our own recognizers' of the same line image."""
         posteriors = [r.posteriors([line])[0] for r in self.recognizers]
-        return self._judge_line(posteriors, rows, alternatives, use_lm)
+        return self.judge_line(posteriors, rows, alternatives, use_lm)
 
-    def hypotheses(self, posteriors: Sequence[Posteriors]) -> tuple[list[Hypothesis], list[Hypothesis]]:
+    def hypotheses(
+        self, posteriors: Sequence[Posteriors]
+    ) -> tuple[list[Hypothesis], list[Hypothesis]]:
         """Of one line: every recognizer's image-only row, and its LM-fused n-best."""
         rows, alternatives = [], []
         for recognizer, p in zip(self.recognizers, posteriors, strict=True):
@@ -175,13 +179,14 @@ class Pipeline:
         bits = -sum(h.logp for h in heard) / max(1, tokens) / 0.6931471805599453
         return bits <= self.judge.model.foreign_bits, bits
 
-    def _judge_line(
+    def judge_line(
         self,
         posteriors: Sequence[Posteriors],
-        rows: Sequence[Hypothesis],
-        alternatives: Sequence[Hypothesis],
-        use_lm: bool,
+        rows: Sequence[Hypothesis] = (),
+        alternatives: Sequence[Hypothesis] = (),
+        use_lm: bool = True,
     ) -> Reading:
+        """Judge one line from its posteriors, one of each recognizer, and foreign readings."""
         own, own_alternatives = self.hypotheses(posteriors)
         taken = {row.source for row in rows}
         if clash := sorted(taken & {row.source for row in own}):
@@ -239,7 +244,11 @@ def _recognizer(name: str, products: dict[str, str]) -> CtcRecognizer:
 
 @functools.cache
 def _need_images() -> None:
-    for module, library in (("torch", "PyTorch"), ("cv2", "OpenCV"), ("safetensors", "safetensors")):
+    for module, library in (
+        ("torch", "PyTorch"),
+        ("cv2", "OpenCV"),
+        ("safetensors", "safetensors"),
+    ):
         try:
             __import__(module)
         except ImportError:

@@ -16,7 +16,7 @@ from ensemble_htr.errors import UsageError, did_you_mean
 
 __all__ = ["PROFILES", "Profile", "graphemes", "has_letter", "profile"]
 
-_APOSTROPHES = str.maketrans({c: "'" for c in "\u2018\u2019\u201b\u02bc\u2032\u00b4`"})
+_APOSTROPHES = str.maketrans(dict.fromkeys("‘’‛ʼ′´`", "'"))
 _SPACE = re.compile(r"\s+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
@@ -61,8 +61,8 @@ PROFILES: dict[str, Profile] = {
     for p in (
         Profile(
             "fr-archive",
-            "NFC; apostrophes to '; whitespace collapsed; ^ kept; ¥ and | dropped; struck text kept; "
-            "lines with XXX not scored",
+            "NFC; apostrophes to '; whitespace collapsed; ^ kept; ¥ and | dropped; "
+            "struck text kept; lines with XXX not scored",
             _fr_archive,
             unread="XXX",
         ),
@@ -98,7 +98,9 @@ def graphemes(text: str) -> tuple[str, ...]:
     clusters: list[str] = []
     for char in text:
         if clusters and (
-            unicodedata.category(char) in ("Mn", "Me", "Mc") or clusters[-1].endswith("\u200d") or char == "\u200d"
+            unicodedata.category(char) in ("Mn", "Me", "Mc")
+            or clusters[-1].endswith("\u200d")
+            or char == "\u200d"
         ):
             clusters[-1] += char
         else:

@@ -159,7 +159,9 @@ class ConfusionNetwork:
     def __post_init__(self) -> None:
         for source, row in self.rows.items():
             if len(row) != len(self.slots):
-                raise ValueError(f"row '{source}' has {len(row)} tokens for {len(self.slots)} slots")
+                raise ValueError(
+                    f"row '{source}' has {len(row)} tokens for {len(self.slots)} slots"
+                )
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +26,7 @@ from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter
 from ensemble_htr.train.judge import Item, calibrate, fit_mode
 from ensemble_htr.train.readings import Heard, each_page, hear
+from ensemble_htr.types import ConfusionNetwork, Posteriors
 
 __all__ = ["fit_ensemble"]
 
@@ -37,119 +40,140 @@ def _say(text: str) -> None:
 
 
 def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
-    """Fit and write ``model.toml``, ``combiner.json`` and the lock of the ensemble ``folder``."""
+    """Fit and write ``model.toml`` and ``combiner.json`` of the ensemble ``folder``."""
     options = PipelineOptions(model=str(folder.resolve()))
     (folder / "lock.json").unlink(missing_ok=True)
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
-    letters = [h for h in heard if has_letter(h.truth)]
+    letters = [i for i, h in enumerate(heard) if has_letter(h.truth)]
     pipeline = Pipeline.load(options)
-    beam = _fit_fusion(pipeline, letters[::3], pipeline.config.beam)
-    _write_config(folder, beam, pipeline)
     modes: dict[str, Mode] = {}
-    plain = plain_judge()
-    for name in ("image+lm", "image", "text+lm", "text"):
-        lm, images = name.endswith("+lm"), name.startswith("image")
-        modes[name] = _fit(pipeline, letters, heard, replace_beam(beam, lm), plain.modes[name], images, lm)
-        _say(f"{name}: {modes[name]}")
-    facts = {"split": split.name, "lines": len(heard), "lines_with_a_letter": len(letters)}
-    facts["documents"] = len({h.doc for h in heard})
-    facts["recognizers"] = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
-    facts["products"] = {k: v for k, v in pipeline.products.items() if k != "combiner"}
+    with multiprocessing.get_context("spawn").Pool(jobs, _start, (options,)) as pool:
+        beam = _fit_fusion(pool, pipeline, [heard[i] for i in letters[::3]])
+        _write_config(folder, beam, pipeline)
+        for lm in (True, False):
+            now = beam if lm else replace(beam, alpha=0.0)
+            tasks = [(now, h.posteriors) for h in heard]
+            networks = pool.map(_networks, tasks, chunksize=16)
+            for images in (True, False):
+                name = ("image" if images else "text") + ("+lm" if lm else "")
+                modes[name] = _fit(pipeline, name, heard, networks, letters)
+                _say(f"{name}: {modes[name]}")
+    facts = {
+        "split": split.name,
+        "lines": len(heard),
+        "lines_with_a_letter": len(letters),
+        "documents": len({h.doc for h in heard}),
+        "recognizers": {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers},
+        "products": {k: v for k, v in pipeline.products.items() if k != "combiner"},
+    }
     model = JudgeModel(modes=modes, facts=facts)
     atomic_write(folder / "combiner.json", dump_judge(model))
     return model
 
 
-def replace_beam(beam: BeamOptions, lm: bool) -> BeamOptions:
-    return beam if lm else replace(beam, alpha=0.0)
+# ---- in the worker processes -------------------------------------------------------------------
+
+_PIPELINE: Pipeline | None = None
+Pair = tuple[ConfusionNetwork, ConfusionNetwork]
 
 
-def _cer(decoder: BeamDecoder, heard: Sequence[Heard], which: int) -> float:
-    """Mean over documents of the CER of the fused best reading."""
-    per_doc: dict[str, Counts] = {}
-    for h in heard:
-        best = decoder.decode(h.posteriors[which], 1)[0]
-        counts = edit_counts(graphemes(h.truth), best.tokens)
-        per_doc[h.doc] = per_doc.get(h.doc, Counts()) + counts
-    weights = {doc: c.reference**0.5 for doc, c in per_doc.items()}
-    return sum(weights[d] * c.rate for d, c in per_doc.items()) / sum(weights.values())
+def _start(options: PipelineOptions) -> None:
+    global _PIPELINE
+    _PIPELINE = Pipeline.load(options)
 
 
-def _fit_fusion(pipeline: Pipeline, heard: Sequence[Heard], beam: BeamOptions) -> BeamOptions:
-    """One (alpha, beta) for all recognizers: coordinate search, 0 in the grid and winning ties."""
+def _networks(task: tuple[BeamOptions, tuple[Posteriors, ...]]) -> Pair:
+    """The network of a line with the fused n-best, and that of the rows alone."""
+    assert _PIPELINE is not None
+    beam, posteriors = task
+    decoders = {r.name: BeamDecoder(beam, _PIPELINE.lm, r.name) for r in _PIPELINE.recognizers}
+    rows, alternatives = replace(_PIPELINE, decoders=decoders).hypotheses(posteriors)
+    aligner = SumOfPairsAligner()
+    return aligner.align(rows, alternatives), aligner.align(rows)
+
+
+def _fused_counts(task: tuple[BeamOptions, int, Sequence[Heard]]) -> list[tuple[str, Counts]]:
+    """Per line its document and the errors of recognizer ``which``'s fused best reading."""
+    assert _PIPELINE is not None
+    beam, which, lines = task
+    decoder = BeamDecoder(beam, _PIPELINE.lm, "")
+    best = [decoder.decode(h.posteriors[which], 1)[0] for h in lines]
+    truths = [graphemes(h.truth) for h in lines]
+    return [(h.doc, edit_counts(t, b.tokens)) for h, t, b in zip(lines, truths, best, strict=True)]
+
+
+# ---- in the parent -----------------------------------------------------------------------------
+
+
+def _fit_fusion(pool: Any, pipeline: Pipeline, heard: Sequence[Heard]) -> BeamOptions:
+    """One (alpha, beta) for all recognizers: coordinate search, 0 in the grid and winning ties.
+
+    The cost is the mean CER over documents, weighed by the square root of their length.
+    """
+    beam = pipeline.config.beam
+    if pipeline.lm is None:
+        return replace(beam, alpha=0.0)
 
     def cost(alpha: float, beta: float) -> float:
         options = replace(beam, alpha=alpha, beta=beta)
-        rates = [
-            _cer(BeamDecoder(options, pipeline.lm, r.name), heard, i)
-            for i, r in enumerate(pipeline.recognizers)
-        ]
+        rates = []
+        for which in range(len(pipeline.recognizers)):
+            tasks = [(options, which, heard[i : i + 32]) for i in range(0, len(heard), 32)]
+            per_doc: dict[str, Counts] = {}
+            for doc, counts in (pair for part in pool.map(_fused_counts, tasks) for pair in part):
+                per_doc[doc] = per_doc.get(doc, Counts()) + counts
+            weights = [c.reference**0.5 for c in per_doc.values()]
+            errors = [w * c.rate for w, c in zip(weights, per_doc.values(), strict=True)]
+            rates.append(sum(errors) / sum(weights))
         _say(f"alpha {alpha} beta {beta}: {' '.join(f'{r:.4f}' for r in rates)}")
         return sum(rates)
 
-    if pipeline.lm is None:
-        return replace(beam, alpha=0.0)
     table = {(0.0, 0.0): cost(0.0, 0.0)}
     table |= {(a, 1.0): cost(a, 1.0) for a in ALPHAS}
     alpha = min(table, key=lambda k: (table[k], k[0]))[0]
-    if alpha > 0:
-        table |= {(alpha, b): cost(alpha, b) for b in BETAS if b != 1.0}
-        beta = min((k for k in table if k[0] == alpha), key=lambda k: table[k])[1]
-        return replace(beam, alpha=alpha, beta=beta)
-    return replace(beam, alpha=0.0)
+    if alpha == 0:
+        return replace(beam, alpha=0.0)
+    table |= {(alpha, b): cost(alpha, b) for b in BETAS if b != 1.0}
+    beta = min((k for k in table if k[0] == alpha), key=lambda k: table[k])[1]
+    return replace(beam, alpha=alpha, beta=beta)
 
 
 def _fit(
     pipeline: Pipeline,
-    letters: Sequence[Heard],
-    every: Sequence[Heard],
-    beam: BeamOptions,
-    start: Mode,
-    images: bool,
-    lm: bool,
+    name: str,
+    heard: Sequence[Heard],
+    networks: Sequence[Pair],
+    letters: Sequence[int],
 ) -> Mode:
-    """Fit one mode: weights on lines with a letter, calibration on all lines."""
-    mode = start
-    judge = Judge(JudgeModel(modes={_name(images, lm): mode}), pipeline.lm if lm else None)
-    for number in range(ROUNDS if images else 1):
-        items = _items(pipeline, judge, letters, beam, images)
-        fitted = fit_mode(items, mode, generic=not images, lm=lm)
+    """Fit one mode: weights on the lines with a letter, calibration on all lines."""
+    images, lm = name.startswith("image"), name.endswith("+lm")
+
+    def items(judge: Judge, which: Sequence[int]) -> list[Item]:
+        found = []
+        for i in which:
+            network = networks[i][0 if images else 1]
+            score = pipeline.scorer(heard[i].posteriors) if images else None
+            case = judge.case(network, score)
+            found.append(Item(case, graphemes(heard[i].truth), heard[i].doc))
+        return found
+
+    mode = plain_judge().modes[name]
+    judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None)
+    for number in range(ROUNDS):
+        fitted = fit_mode(items(judge, letters), mode, generic=not images, lm=lm)
         mode = fitted.mode
-        judge = Judge(JudgeModel(modes={_name(images, lm): mode}), pipeline.lm if lm else None)
-        _say(f"round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
-    return calibrate(judge, _items(pipeline, judge, every, beam, images), mode)
-
-
-def _name(images: bool, lm: bool) -> str:
-    return ("image" if images else "text") + ("+lm" if lm else "")
-
-
-def _items(
-    pipeline: Pipeline, judge: Judge, heard: Sequence[Heard], beam: BeamOptions, images: bool
-) -> list[Item]:
-    lm = judge.speaker is not None
-    now = replace(
-        pipeline,
-        decoders={
-            r.name: BeamDecoder(beam, pipeline.lm if lm else None, r.name)
-            for r in pipeline.recognizers
-        },
-    )
-    items = []
-    for h in heard:
-        rows, alternatives = now.hypotheses(h.posteriors)
-        network = SumOfPairsAligner().align(rows, alternatives if images else ())
-        case = judge.case(network, now.scorer(h.posteriors) if images else None)
-        items.append(Item(case, graphemes(h.truth), h.doc))
-    return items
+        judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None)
+        _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
+    return calibrate(judge, items(judge, range(len(heard))), mode)
 
 
 def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
     names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
     atomic_write(
         folder / "model.toml",
-        "# The shipped ensemble: which recognizers read, with which language model, judged by what.\n"
-        f"# [beam] is fitted on the judge split by ensemble_htr.train.fit.\nrecognizers = [{names}]\n"
+        "# The shipped ensemble: which recognizers read, with which language model, judged by\n"
+        "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
+        f"recognizers = [{names}]\n"
         f'lm = "{pipeline.config.lm}"\ncombiner = "combiner.json"\n\n[beam]\nbeam = {beam.beam}\n'
         f"n_best = {beam.n_best}\nalpha = {beam.alpha}\nbeta = {beam.beta}\n",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.combine.judge import Case, Judge, char_features, pooled
-from ensemble_htr.combine.model import Calibration, JudgeModel, Mode
+from ensemble_htr.combine.model import Calibration, Mode
 from ensemble_htr.metrics import alignment_pairs, edit_distance
 
 __all__ = ["Fitted", "Item", "fit_mode"]
@@ -76,8 +76,9 @@ def fit_mode(items: Sequence[Item], start: Mode, *, generic: bool, lm: bool) -> 
             slope += w * ((p * (e - mean)) @ f)
         return total / size + ridge * float(x @ x), slope / size + 2 * ridge * x
 
-    voices = len(first) - 2
-    bounds = [(0.0, 20.0)] * voices + ([(0.0, 3.0), (-2.0, 4.0)] if lm else [(0.0, 0.0)] * 2)
+    least = 0.3 if generic else 0.0  # an engine nobody knows must not be mute
+    bounds = [(least, 20.0)] * (1 if generic else len(engines)) + [(0.0, 20.0)] * len(nets)
+    bounds += [(0.0, 3.0), (-2.0, 4.0)] if lm else [(0.0, 0.0)] * 2
     best = minimize(risk, first, jac=True, bounds=bounds, method="L-BFGS-B")
     mode = _unpack(best.x, start, engines, nets, generic)
     return Fitted(mode, risk(first)[0], float(best.fun))
@@ -94,7 +95,9 @@ def _features(item: Item, engines: Sequence[str], nets: Sequence[str], generic: 
 
 
 def _pack(mode: Mode, engines: Sequence[str], nets: Sequence[str], generic: bool) -> Floats:
-    votes = [mode.vote_default] if generic else [mode.votes.get(e, mode.vote_default) for e in engines]
+    votes = (
+        [mode.vote_default] if generic else [mode.votes.get(e, mode.vote_default) for e in engines]
+    )
     images = [mode.images.get(k, mode.image_default) for k in nets]
     return np.array([*votes, *images, mode.language, mode.length])
 
@@ -139,7 +142,9 @@ def calibrate(judge: Judge, items: Sequence[Item], mode: Mode) -> Mode:
             inside = [start + i for i in range(first, last) if chosen[i]]
             words.append(pooled([sure[i] for i in inside]))
             word_right.append(all(right[i] for i in range(start + first, start + last)))
-    return replace(mode, char=char, word=_logistic(words, word_right), line=_logistic(lines, line_right))
+    return replace(
+        mode, char=char, word=_logistic(words, word_right), line=_logistic(lines, line_right)
+    )
 
 
 def _chosen(judge: Judge, item: Item, mode: Mode) -> tuple[Any, list[str]]:
@@ -202,10 +207,3 @@ def _logistic(rows: Sequence[Sequence[float]], right: Sequence[bool]) -> Calibra
 def _apply(calibration: Calibration, rows: Sequence[Sequence[float]]) -> list[float]:
     x = calibration.bias + np.array(rows) @ np.array(calibration.weights or [0.0] * len(rows[0]))
     return [float(v) for v in 1 / (1 + np.exp(-np.clip(x, -30, 30)))]
-
-
-def fitted_model(modes: Mapping[str, Mode], facts: Mapping[str, Any], base: JudgeModel) -> JudgeModel:
-    return replace(base, modes=dict(modes), facts=dict(facts))
-
-
-Progress = Callable[[str], None]

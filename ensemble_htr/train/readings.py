@@ -54,7 +54,9 @@ def each_page(
     tasks = [(work, source) for source in find_pages([folder])]
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, _start, (options,)) as pool:
-        yield from tqdm(pool.imap(_call, tasks), folder.name, len(tasks), unit="page", mininterval=5)
+        yield from tqdm(
+            pool.imap(_call, tasks), folder.name, len(tasks), unit="page", mininterval=5
+        )
 
 
 def scorable_lines(page_lines: list[Line], name: str = "fr-archive") -> list[Line]:

@@ -1,0 +1,179 @@
+"""The tables of eval/: every recognizer alone, with the language model, and the ensemble.
+
+    python eval/run.py ../shared/data [--splits val,test-seen,test-unseen] [--jobs 2]
+
+Lines with a letter, profile fr-archive, micro-averaged CER with document-clustered 95 % intervals.
+Writes eval/recognition.md and eval/recognition.json.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ensemble_htr.evaluate import Report, score_records, to_json
+from ensemble_htr.io.records import Record
+from ensemble_htr.io.sources import PageSource
+from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.text import profile
+from ensemble_htr.train.readings import each_page, scorable_lines
+from ensemble_htr.types import Reading
+
+SPLITS = ("val", "test-seen", "test-unseen")
+HERE = Path(__file__).parent
+Rows = dict[str, list[Record]]
+
+
+def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
+    """Every system's reading of every scorable line of one page."""
+    page, cut = pipeline.cut(source.read())
+    lines = scorable_lines(cut)
+    heard = [r.posteriors(lines) for r in pipeline.recognizers]
+    rows: Rows = {}
+    form = profile("fr-archive")
+
+    def add(system: str, line_id: str, text: str, reading: Reading | None = None) -> None:
+        sure = None if reading is None else reading.confidences
+        whole = None if reading is None else reading.confidence
+        record = Record(line_id, text, page.stem, page.doc, sure, confidence=whole)
+        rows.setdefault(system, []).append(record)
+
+    for i, line in enumerate(lines):
+        posteriors = [h[i] for h in heard]
+        own, fused = pipeline.hypotheses(posteriors)
+        add("truth", line.id, form.apply(line.text or ""))
+        for h in own:
+            add(h.source, line.id, form.apply(h.text))
+        for recognizer in pipeline.recognizers:
+            best = next(h for h in fused if h.source == recognizer.name)
+            add(f"{recognizer.name} + LM", line.id, form.apply(best.text))
+        add("vote + LM, no images", line.id, pipeline.combine_line(own).text)
+        reading = pipeline.judge_line(posteriors)
+        add("ensemble, LM silent", line.id, reading.without_lm or "")
+        add("ensemble", line.id, reading.text, reading)
+    return rows
+
+
+def merged(pages: Any) -> Rows:
+    rows: Rows = {}
+    for page in pages:
+        for system, records in page.items():
+            rows.setdefault(system, []).extend(records)
+    return rows
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def summary(reports: Mapping[str, Report]) -> str:
+    """Systems by splits: CER with its interval."""
+    names = [s.name for s in next(iter(reports.values())).systems]
+    head = "| CER % (letters) | " + " | ".join(reports) + " |\n|---|" + "---|" * len(reports)
+    out = [head]
+    for name in names:
+        cells = []
+        for report in reports.values():
+            cer = next(s for s in report.systems if s.name == name).letters.cer
+            cells.append(f"{percent(cer.value)} [{percent(cer.low)}, {percent(cer.high)}]")
+        out.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
+def gains(reports: Mapping[str, Report]) -> str:
+    """The ensemble against the best single (chosen on val) and confidence figures."""
+    val = next(iter(reports.values()))
+    rate = {s.name: s.letters.cer.value for s in val.systems}
+    greedy = min((n for n in rate if n in ("crnn", "gated")), key=rate.__getitem__)
+    fused = min((n for n in rate if n.endswith("+ LM")), key=rate.__getitem__)
+    out = [
+        f"| against, chosen on val | {' | '.join(reports)} |\n|---|{'---|' * len(reports)}",
+    ]
+    for rival in (greedy, fused):
+        cells = []
+        for report in reports.values():
+            by = {s.name: s.letters.cer.value for s in report.systems}
+            cells.append(f"{100 * (1 - by['ensemble'] / by[rival]):.1f} % lower")
+        out.append(f"| {rival} | " + " | ".join(cells) + " |")
+    for kind in ("characters", "line_confidences"):
+        cells = []
+        for report in reports.values():
+            found = getattr(next(s for s in report.systems if s.name == "ensemble"), kind)
+            good = found is not None and not math.isnan(found.auroc)
+            cells.append(f"ECE {found.ece:.3f}, AUROC {found.auroc:.3f}" if good else "-")
+        out.append(f"| confidences: {kind.split('_')[0]} | " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
+def diversity(reports: Mapping[str, Report]) -> str:
+    out = ["| split | pair | phi of the errors | share of errors in common |", "|---|---|---|---|"]
+    for split, report in reports.items():
+        for pair in report.pairs:
+            if {pair.first, pair.second} == {"crnn", "gated"}:
+                e = pair.errors
+                out.append(
+                    f"| {split} | {pair.first}, {pair.second} | {e.phi:.3f} | {e.shared:.3f} |"
+                )
+    return "\n".join(out)
+
+
+def per_document(report: Report) -> str:
+    names = [s.name for s in report.systems]
+    out = [
+        "| document | characters | " + " | ".join(names) + " |",
+        "|---|---|" + "---|" * len(names),
+    ]
+    for doc, scores in sorted(report.systems[0].documents.items()):
+        cells = [percent(s.documents[doc].cer.value) for s in report.systems]
+        out.append(f"| {doc} | {scores.characters.reference} | " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
+def commit() -> str:
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--splits", default=",".join(SPLITS), show_default=True)
+@click.option("--model", default="default", show_default=True)
+@click.option("--jobs", default=2, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE, show_default=True)
+def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
+    """Read the splits of DATA/fr19 in every way and write the tables."""
+    reports: dict[str, Report] = {}
+    options = PipelineOptions(model=model)
+    for split in splits.split(","):
+        rows = merged(each_page(read_all_ways, data / "fr19" / split, options, jobs))
+        truth = rows.pop("truth")
+        reports[split] = score_records(truth, rows, profile("fr-archive"), letters_only=True)
+    pipeline = Pipeline.load(options)
+    recipes = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
+    parts = [
+        "# Recognition of fr19",
+        f"`python eval/run.py DATA` on {date.today()}, commit {commit()}. "
+        "Every recognizer alone, with the language model, and the ensemble. Lines with a letter, "
+        "profile fr-archive; 95 % intervals resample documents. Fusion weights, judge and calibration are fitted on fr19/judge; val chose the best single systems.",
+        f"Weights: {json.dumps(recipes)}",
+        summary(reports),
+        gains(reports),
+        "## Diversity\n\nErrors of the greedy readings on the same reference characters.\n\n"
+        + diversity(reports),
+        *(f"## {split} by document (CER %)\n\n{per_document(r)}" for split, r in reports.items()),
+    ]
+    (out / "recognition.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    found = {split: to_json(report) for split, report in reports.items()}
+    (out / "recognition.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
+    click.echo("\n\n".join(parts[2:6]))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import click
 
 from ensemble_htr import __version__
-from ensemble_htr.errors import EnsembleError, did_you_mean
+from ensemble_htr.errors import EnsembleError, UsageError, did_you_mean
 
-__all__ = ["COMMANDS", "cli", "main"]
+__all__ = ["COMMANDS", "cli", "main", "names_argument"]
 
 PROGRAM = "ensemble-htr"
 DEBUG_VARIABLE = "ENSEMBLE_HTR_DEBUG"
@@ -80,6 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         cli.main(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE)
     words = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(_guarded(lambda: _invoke(words)))
+
+
+def names_argument(option: str, value: str | None) -> tuple[str, ...] | None:
+    """``a,b`` as names, each once; None if the option was not given. Raises `UsageError`."""
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"{option} names nothing; wanted for example crnn,gated")
+    return tuple(dict.fromkeys(names))
 
 
 def _invoke(words: list[str]) -> Any:

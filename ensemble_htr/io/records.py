@@ -29,6 +29,7 @@ __all__ = [
     "match_records",
     "read_jsonl",
     "read_tsv",
+    "record_files",
     "row_of",
     "to_jsonl",
     "to_tsv",
@@ -70,6 +71,14 @@ def load_records(path: Path) -> list[Record]:
             "(give the rows of other pages another 'page')"
         )
     return records
+
+
+def record_files(path: Path) -> list[Path]:
+    """The files that `load_records` reads at ``path``; all are page XML or none is.
+
+    Raises `InputError` for a folder that holds nothing readable.
+    """
+    return _folder_files(path) if path.is_dir() else [path]
 
 
 def read_jsonl(path: Path, page: str = "", doc: str = "") -> list[Record]:

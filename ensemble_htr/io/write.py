@@ -17,7 +17,7 @@ from ensemble_htr.io.files import atomic_write
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.types import Page
 
-__all__ = ["FORMATS", "Writer", "output_path", "write_result", "writer"]
+__all__ = ["FORMATS", "Writer", "output_path", "render_result", "write_result", "writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,16 @@ def write_result(
     `OutputError` if a file cannot be written or ``out`` is the folder of the input, whose files
     are never overwritten, `XMLError` if the input's XML can no longer be read.
     """
+    rendered = render_result(result, out, formats, overwrite)
+    for path, data in rendered:
+        atomic_write(path, data)
+    return [path for path, _ in rendered]
+
+
+def render_result(
+    result: PageResult, out: Path, formats: Iterable[str], overwrite: bool = False
+) -> list[tuple[Path, bytes]]:
+    """What `write_result` would write where, as bytes; raises the same but writes nothing."""
     writers = [writer(name) for name in formats]
     page = result.page
     for origin in (page.source, page.image if page.source is None else None):
@@ -73,12 +83,7 @@ def write_result(
                 f"{out}: is the folder of the input {origin.name}, and inputs are never "
                 "overwritten; choose another output folder"
             )
-    written = []
-    for each in writers:
-        path = output_path(page, out, each.name)
-        atomic_write(path, each.render(result, overwrite))
-        written.append(path)
-    return written
+    return [(output_path(page, out, each.name), each.render(result, overwrite)) for each in writers]
 
 
 def _same_folder(one: Path, other: Path) -> bool:

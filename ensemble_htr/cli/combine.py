@@ -1,0 +1,55 @@
+"""``ensemble-htr combine``: merge the readings of any engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["combine"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("combine")
+@click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
+              help="An engine's output: PAGE, ALTO, JSONL or TSV (repeat).")  # fmt: skip
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder to write into; - = stdout.")
+@click.option("--images", type=_PATH, metavar="DIR",
+              help="Pages or line images, for our own recognizers to join in.")  # fmt: skip
+@click.option("--recognizers", metavar="LIST", help="With --images: only these of the model's.")
+@click.option("--format", "formats", metavar="LIST",
+              help="Of page, alto, txt, jsonl. [the engines' own kind, and txt]")  # fmt: skip
+@click.option("--model", default="default", show_default=True, help="Name or folder.")
+@click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
+@click.option("--no-lm", is_flag=True, help="Combine without the language model.")
+@click.option("--explain", metavar="LINE", help="Print how the line of this id was chosen.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [1, with much to do more]")
+@click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
+def combine(
+    engines: tuple[str, ...], output: Path, images: Path | None, recognizers: str | None,
+    formats: str | None, model: str, combiner: Path | None, no_lm: bool, explain: str | None,
+    jobs: int | None, overwrite: bool,
+) -> int:  # fmt: skip
+    """Merge what engines read, with a confidence for every character, word and line.
+
+    Lines are matched by page and id. Engines with page XML give a copy of the first one's pages
+    with the merged text; JSONL and TSV give combined.jsonl and combined.txt.
+    """
+    from ensemble_htr.batch import CombineOptions, RunOptions, engine_argument, formats_argument
+    from ensemble_htr.batch import combine as run
+    from ensemble_htr.cli.main import names_argument
+    from ensemble_htr.errors import UsageError
+    from ensemble_htr.pipeline import PipelineOptions
+
+    if recognizers and images is None:
+        raise UsageError("--recognizers read images: say where they are with --images DIR")
+    out = None if str(output) == "-" else output
+    wanted = formats_argument(formats or ("txt" if out is None else None))
+    names = names_argument("--recognizers", recognizers)
+    options = PipelineOptions(model, names, combiner, not no_lm, images is not None)
+    sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
+    summary = run(sources, options, RunOptions(out, wanted, jobs, overwrite, explain))
+    for text in summary.explained:
+        click.echo(text)
+    return summary.exit_code

@@ -25,11 +25,14 @@ from ensemble_htr.types import Line, Point
 __all__ = ["RectifyOptions", "page_thickness", "rectify", "rectify_page", "whole_image"]
 
 Floats = NDArray[np.float64]
+Image = NDArray[np.uint8]
+UPRIGHT = 4.0  # a box so many times taller than wide holds a line written upwards
+LONGEST = 30_000  # px; OpenCV's remap indexes with 16 bits
 
 
 @dataclass(frozen=True, slots=True)
 class RectifyOptions:
-    """How lines are cut. Lengths are in multiples of the line thickness t (polygon area / length)."""
+    """How lines are cut. Lengths are in multiples of t, the line's thickness (area / length)."""
 
     height: int = 48  # rows of the output image, px
     above: float = 1.35  # most of t that is kept above the baseline
@@ -44,19 +47,19 @@ class RectifyOptions:
 def page_thickness(lines: Iterable[Line]) -> float:
     """Median line thickness of a page in pixels (polygon area / baseline length); without any
     polygon three quarters of the median distance between neighbouring baselines; else 46."""
-    lines = list(lines)
-    values = [_thickness(line) for line in lines if len(line.polygon) >= 3]
+    shapes = [(_points(line.baseline), _points(line.polygon)) for line in lines]
+    values = [_thickness(baseline, polygon) for baseline, polygon in shapes if len(polygon) >= 3]
     values = [v for v in values if v > 1.0]
     if values:
         return float(np.median(values))
-    middles = sorted(float(np.mean([p[1] for p in line.baseline])) for line in lines if line.baseline)
+    middles = sorted(float(baseline[:, 1].mean()) for baseline, _ in shapes if len(baseline))
     gaps = np.diff(middles)
     gaps = gaps[gaps > 4.0]
     return float(0.75 * np.median(gaps)) if len(gaps) else 46.0
 
 
 def rectify_page(
-    image: NDArray[np.uint8], lines: Sequence[Line], options: RectifyOptions | None = None
+    image: Image, lines: Sequence[Line], options: RectifyOptions | None = None
 ) -> list[Line]:
     """Cut all ``lines`` of a grayscale page ``uint8 (H, W)``; returns them with ``image`` set."""
     options = options or RectifyOptions()
@@ -65,7 +68,7 @@ def rectify_page(
 
 
 def rectify(
-    image: NDArray[np.uint8],
+    image: Image,
     line: Line,
     typical: float = 46.0,
     options: RectifyOptions | None = None,
@@ -75,19 +78,31 @@ def rectify(
     A line without baseline gets one from its polygon; a line without polygon gets a band around
     its baseline; a line with neither comes back with an empty (``(height, 1)``) image.
     """
-    import cv2
-
     options = options or RectifyOptions()
-    polygon = np.asarray(line.polygon, np.float64).reshape(-1, 2)
-    baseline = np.asarray(line.baseline, np.float64).reshape(-1, 2)
+    polygon, baseline = _points(line.polygon, image.shape), _points(line.baseline, image.shape)
+    if len(polygon) < 3 or _area(polygon) < 1.0:
+        polygon = np.empty((0, 2))  # it encloses nothing
     if len(baseline) < 2 or _length(baseline) < 2.0:
         baseline = _baseline_of(polygon)
     if len(baseline) < 2:
         return dataclasses.replace(line, image=np.zeros((options.height, 1), np.uint8))
-    own = _thickness(line) if len(polygon) >= 3 else typical
+    own = _thickness(_points(line.baseline, image.shape), polygon) if len(polygon) else typical
     size = float(np.sqrt(np.clip(own, 0.4 * typical, 2.5 * typical) * typical))
     path = _smooth(baseline, options.step, options.smooth * size)
-    if len(polygon) >= 3:
+    start, stop, above, below = _extent(path, polygon, size, options)
+    scale = (above + below) / options.height  # page px per output px
+    width = int(np.clip(round((stop - start) / scale), 1, options.max_width))
+    along, up = np.linspace(start, stop, width), np.linspace(above, -below, options.height)
+    xs, ys = _grid(path, along, up)
+    crop = _cut(image, polygon, xs, ys, scale, options.margin * size)
+    return dataclasses.replace(line, image=crop)
+
+
+def _extent(
+    path: Floats, polygon: Floats, size: float, options: RectifyOptions
+) -> tuple[float, float, float, float]:
+    """What part of the (s, n) plane is cut: from s, to s, height above and depth below, in px."""
+    if len(polygon):
         along, up = _project(_densify(polygon, options.step), path)
         start, stop = float(along.min()), float(along.max())
         above = float(np.clip(np.max(up), 0.45 * size, options.above * size))
@@ -98,32 +113,46 @@ def rectify(
     missing = options.least * size - (above + below)
     if missing > 0:
         above, below = above + 0.7 * missing, below + 0.3 * missing
-    scale = (above + below) / options.height  # page px per output px
-    width = int(np.clip(round((stop - start) / scale), 1, options.max_width))
-    xs, ys = _grid(path, np.linspace(start, stop, width), np.linspace(above, -below, options.height))
+    return start, stop, above, below
+
+
+def _cut(
+    image: Image, polygon: Floats, xs: Floats, ys: Floats, scale: float, margin: float
+) -> Image:
+    """Look the grid up in the page, wipe what lies more than ``margin`` px outside the polygon."""
+    import cv2
+
     x0, y0 = int(max(0, np.floor(xs.min()) - 2)), int(max(0, np.floor(ys.min()) - 2))
     x1 = int(min(image.shape[1], np.ceil(xs.max()) + 3))
     y1 = int(min(image.shape[0], np.ceil(ys.max()) + 3))
     if x1 - x0 < 2 or y1 - y0 < 2:
-        return dataclasses.replace(line, image=np.zeros((options.height, width), np.uint8))
-    source = image[y0:y1, x0:x1]
+        return np.zeros(xs.shape, np.uint8)
+    source, xs, ys, polygon = image[y0:y1, x0:x1], xs - x0, ys - y0, polygon - (x0, y0)
+    shrink = max(1, int(scale / 4), -(-max(source.shape) // LONGEST))
+    if shrink > 1:  # giant letters or a page that OpenCV cannot index: work on a smaller copy
+        small = tuple(max(2, -(-side // shrink)) for side in source.shape)
+        ratio = np.array([small[1] / source.shape[1], small[0] / source.shape[0]])
+        source = np.asarray(cv2.resize(source, small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        xs, ys, polygon = (xs + 0.5) * ratio[0] - 0.5, (ys + 0.5) * ratio[1] - 0.5, polygon * ratio
+        scale, margin = scale / shrink, margin / shrink
     if scale > 1.5:  # avoid aliasing when shrinking a lot
-        source = cv2.GaussianBlur(source, (0, 0), 0.4 * scale)
-    map_x, map_y = (xs - x0).astype(np.float32), (ys - y0).astype(np.float32)
+        source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.4 * scale), np.uint8)
+    map_x, map_y = xs.astype(np.float32), ys.astype(np.float32)
     mode: dict[str, Any] = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
-    crop = cv2.remap(source, map_x, map_y, **mode)
-    mask = np.full(source.shape, 255, np.uint8)
-    if len(polygon) >= 3:
+    crop = np.asarray(cv2.remap(source, map_x, map_y, **mode), np.uint8)
+    mask: Image = np.full(source.shape, 255, np.uint8)
+    if len(polygon):
         mask[:] = 0
-        corners = np.round((polygon - (x0, y0)) * 16).astype(np.int32)
+        corners = np.round(polygon * 16).astype(np.int32)
         cv2.fillPoly(mask, [corners], 255, lineType=cv2.LINE_AA, shift=4)
-        grow = 2 * round(options.margin * size) + 1
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow)))
-    mask = cv2.remap(mask, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderValue=0)
-    return dataclasses.replace(line, image=_ink(crop, mask))
+        grow = 2 * round(margin) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow))
+        mask = np.asarray(cv2.dilate(mask, kernel), np.uint8)
+    inside = cv2.remap(mask, map_x, map_y, interpolation=cv2.INTER_LINEAR, borderValue=0)
+    return _ink(crop, np.asarray(inside, np.uint8))
 
 
-def whole_image(image: NDArray[np.uint8], line_id: str, height: int = 48) -> Line:
+def whole_image(image: Image, line_id: str, height: int = 48) -> Line:
     """A ready-cut line image ``uint8 (H, W)`` (dark ink on light paper) as a `Line`."""
     import cv2
 
@@ -136,7 +165,7 @@ def whole_image(image: NDArray[np.uint8], line_id: str, height: int = 48) -> Lin
     return Line(id=line_id, polygon=box, image=ink)
 
 
-def _ink(crop: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _ink(crop: Image, mask: Image) -> Image:
     """Contrast normalisation: paper (a slowly varying local maximum) to 0, darkest ink to 255."""
     import cv2
 
@@ -146,7 +175,8 @@ def _ink(crop: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     middle = int(np.median(crop[inside]))
     filled = np.where(inside, crop, middle).astype(np.uint8)
     height, width = crop.shape
-    small = cv2.resize(filled, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
+    quarter = (max(1, width // 4), max(1, height // 4))
+    small = cv2.resize(filled, quarter, interpolation=cv2.INTER_AREA)
     paper = cv2.dilate(small, np.ones((9, 9), np.uint8), borderValue=0)
     paper = cv2.blur(paper, (25, 13), borderType=cv2.BORDER_REPLICATE)
     paper = cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.float32)
@@ -154,13 +184,26 @@ def _ink(crop: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     noise = float(np.median(dark[inside]))  # most pixels are paper: their depth is texture
     deepest = max(float(np.percentile(dark[inside], 98.5)), noise + 24.0)
     ink = (dark - noise) * (255.0 / (deepest - noise)) * (mask.astype(np.float32) / 255.0)
-    return np.clip(ink, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(ink, 0, 255).astype(np.uint8))
 
 
-def _thickness(line: Line) -> float:
-    polygon = np.asarray(line.polygon, np.float64)
-    baseline = np.asarray(line.baseline, np.float64).reshape(-1, 2)
-    length = _length(baseline) if len(baseline) >= 2 else float(np.ptp(polygon[:, 0]))
+def _points(points: Sequence[Point], shape: tuple[int, ...] | None = None) -> Floats:
+    """Points as ``(n, 2)`` without those that are no finite numbers; with the ``shape`` (H, W) of
+    the page, none lies farther outside it than the page is wide and high."""
+    array = np.asarray(points, np.float64).reshape(-1, 2)
+    array = array[np.isfinite(array).all(1)]
+    if shape is not None:
+        height, width = shape[:2]
+        array = np.clip(array, (-width, -height), (2 * width, 2 * height))
+    return array
+
+
+def _thickness(baseline: Floats, polygon: Floats) -> float:
+    """Area of the polygon over the length of the line, in px."""
+    length = _length(baseline) if len(baseline) >= 2 else 0.0
+    if length < 2.0:
+        width, height = np.ptp(polygon, axis=0)
+        length = float(height if height > UPRIGHT * width else width)
     return _area(polygon) / max(length, 1.0)
 
 
@@ -231,7 +274,10 @@ def _project(points: Floats, path: Floats) -> tuple[Floats, Floats]:
     at = np.r_[0.0, np.cumsum(np.hypot(*np.diff(path, axis=0).T))]
     normals = _normals(path)
     tangents = np.column_stack([-normals[:, 1], normals[:, 0]])
-    nearest = np.argmin(((points[:, None, :] - path[None]) ** 2).sum(2), axis=1)
+    rows = max(1, 1_000_000 // len(path))  # bounds the table of distances to tens of MB
+    parts = [points[i : i + rows] for i in range(0, len(points), rows)]
+    tables = (np.argmin(((p[:, None, :] - path[None]) ** 2).sum(2), axis=1) for p in parts)
+    nearest = np.concatenate(list(tables))
     offset = points - path[nearest]
     along = at[nearest] + (offset * tangents[nearest]).sum(1)
     return along, (offset * normals[nearest]).sum(1)
@@ -260,7 +306,7 @@ def _baseline_of(polygon: Floats) -> Floats:
         return np.empty((0, 2))
     low, high = polygon.min(0), polygon.max(0)
     width, height = high - low
-    if height > 4 * width:  # a margin note written upwards
+    if height > UPRIGHT * width:  # a margin note written upwards
         x = low[0] + 0.7 * width
         return np.array([[x, high[1]], [x, low[1]]])
     closed = np.vstack([polygon, polygon[:1]])
@@ -280,7 +326,3 @@ def _crossings(closed: Floats, x: float) -> list[float]:
         if min(xa, xb) <= x <= max(xa, xb) and xa != xb:
             found.append(float(ya + (yb - ya) * (x - xa) / (xb - xa)))
     return found
-
-
-def as_points(array: Floats) -> tuple[Point, ...]:
-    return tuple((float(x), float(y)) for x, y in array)

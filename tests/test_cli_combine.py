@@ -1,0 +1,206 @@
+"""``ensemble-htr combine`` from end to end: any engines, with and without images."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+Run = Callable[..., tuple[int, str, str]]
+Make = Callable[..., Path]
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def shelf(votes_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(votes_home))
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> list[str]:
+    """Three engines that each lack something; two of three are right about every character."""
+    (tmp_path / "x.tsv").write_text("a\tle premier jour\nb\tdu mois de Mai\nc\til est dit\n")
+    (tmp_path / "y.tsv").write_text("b\tdu mois de mai\na\tle prernier jour\nd\tseul ici\n")
+    rows = [
+        {"id": "a", "text": "le premier jonr", "confidences": [0.9] * 15, "doc": "D",
+         "nbest": [{"text": "le premier jonr", "score": -1.0}, {"text": "le", "score": -9}]},
+        {"id": "b", "text": "dn mois de mai", "page": "P"},
+    ]  # fmt: skip
+    (tmp_path / "z.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {"x": "x.tsv", "y": "y.tsv", "z": "z.jsonl"}
+    return [w for name, file in files.items() for w in ("--engine", f"{name}={tmp_path / file}")]
+
+
+def rows_of(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.usefixtures("shelf")
+def test_rows_of_any_engine_are_kept_and_judged(
+    here: Run, engines: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    code, shown, talk = here("combine", *engines, "-o", out, "--no-lm", "--explain", "a")
+    assert code == 0, talk
+    assert sorted(p.name for p in out.iterdir()) == ["combined.jsonl", "combined.txt"]
+    rows = rows_of(out / "combined.jsonl")
+    assert [row["id"] for row in rows] == ["a", "b", "c", "d"]
+    assert [row["page"] for row in rows] == ["", "P", "", ""]
+    texts = [row["text"] for row in rows]
+    assert texts == ["le premier jour", "du mois de mai", "il est dit", "seul ici"]
+    assert (out / "combined.txt").read_text().splitlines() == texts
+    for row in rows:
+        assert set(row) == {"id", "page", "doc", "text", "confidence", "words", "chars"}
+        assert "".join(char["text"] for char in row["chars"]) == row["text"]  # type: ignore
+        assert all(0 <= c["confidence"] <= 1 for c in row["chars"] + row["words"])  # type: ignore
+    assert "engine z: 2 of 4 lines are missing" in talk and "4 lines done" in talk
+    assert shown.startswith(" a  (") and "prernier" in shown
+
+    back = here("combine", "--engine", f"w={out / 'combined.jsonl'}", "-o", "-", "--no-lm")
+    assert back[0] == 0 and back[1].splitlines() == texts
+
+
+@pytest.mark.usefixtures("shelf")
+def test_the_lm_speaks_only_where_it_knows_the_language(here: Run, tmp_path: Path) -> None:
+    texts = {"used": "le dix du mois de janvier mil huit cent", "not used": "XQ7ZZK WQQ//JXX 0KKZQ"}
+    for verdict, text in texts.items():
+        (tmp_path / "e.tsv").write_text(f"a\t{text}\n")
+        code, shown, talk = here("combine", "--engine", f"e={tmp_path / 'e.tsv'}", "-o", "-")
+        assert code == 0 and shown.strip() == text
+        assert sum(f"language model: {verdict}" in line for line in talk.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("shelf")
+def test_pages_come_back_as_copies_of_the_first_engines(
+    here: Run, small_page: Make, tmp_path: Path
+) -> None:
+    one = small_page("p", 1, ("le jour", "du mois"), "one")
+    two = small_page("p", 1, ("le jour", "dv mois"), "two")
+    rows = [
+        {"id": "l02", "page": "p", "text": "lc jour"},
+        {"id": "l03", "page": "p", "text": "du mois"},
+        {"id": "q", "page": "elsewhere", "text": "fin"},
+    ]
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["combine", "--engine", f"one={one.parent}", "--engine", f"two={two.parent}"]
+    words += ["--engine", f"three={tmp_path / 'e.jsonl'}", "--no-lm", "-o", str(tmp_path / "out")]
+    code, _, talk = here(*words, "--format", "page,jsonl")
+    assert code == 0 and "1 lines are on no page" in talk, talk
+    out = tmp_path / "out"
+    assert sorted(p.name for p in out.iterdir()) == [
+        ".ensemble-htr", "combined.jsonl", "p.jsonl", "p.xml",
+    ]  # fmt: skip
+    assert [row["text"] for row in rows_of(out / "p.jsonl")] == ["le jour", "du mois"]
+    assert [row["id"] for row in rows_of(out / "combined.jsonl")] == ["q"]
+    tree = etree.parse(out / "p.xml")
+    assert [e.text for e in tree.iter("{*}Unicode")] == ["le jour", "du mois"]
+    assert [e.get("id") for e in tree.iter("{*}TextLine")] == ["l02", "l03"]
+
+    assert "1 skipped" in here(*words, "--format", "page,jsonl")[2]
+    two.write_text(two.read_text().replace("dv mois", "ou mois"))
+    assert "0 skipped" not in (talk := here(*words, "--format", "page,jsonl")[2])
+    assert "skipped" not in talk
+    assert here(*words)[0] == 0 and (out / "p.txt").read_text() == "le jour\ndu mois\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (("--format", "page"), 2, "no engine has page XML"),
+        (("--engine", "x={}/y.tsv"), 2, "two engines are called 'x'"),
+        (("--engine", "a#b={}/y.tsv"), 2, "cannot hold '#'"),
+        (("--engine", "{}/y.tsv"), 2, "wanted NAME=PATH"),
+        (("--engine", "w={}/nowhere"), 1, "no such file"),
+        (("--recognizers", "crnn"), 2, "with --images DIR"),
+        (("--explain", "zz"), 1, "no engine has a line 'zz'"),
+        (("-o", "{}"), 0, ""),
+        (("-o", "{}/x.tsv"), 1, "it is a file, wanted a folder"),
+        (("--combiner", "{}/x.tsv"), 1, "x.tsv"),
+        (("--model", "nosuch"), 2, "no model called 'nosuch'"),
+    ],
+)
+@pytest.mark.usefixtures("shelf")
+def test_one_line_for_wrong_usage(
+    options: tuple[str, ...], status: int, message: str, here: Run, engines: list[str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    words = ["combine", *engines, "-o", tmp_path / "out", "--no-lm"]
+    code, shown, talk = here(*words, *(o.format(tmp_path) for o in options))
+    assert code == status and shown == "" and "Traceback" not in talk
+    said = [line for line in talk.splitlines() if line.startswith("ensemble-htr: error: ")]
+    assert len(said) == (status > 0) and message in "".join(said)
+
+
+@pytest.mark.usefixtures("shelf")
+def test_an_input_is_never_overwritten(here: Run, tmp_path: Path) -> None:
+    path = tmp_path / "combined.jsonl"
+    path.write_text('{"id": "a", "text": "b"}\n')
+    code, _, talk = here("combine", "--engine", f"x={path}", "-o", tmp_path, "--no-lm")
+    assert code == 1 and "would be overwritten" in talk
+    assert path.read_text() == '{"id": "a", "text": "b"}\n'
+
+
+def test_the_post_processor_loads_neither_torch_nor_opencv(
+    votes_home: Path, engines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(votes_home))
+    code = (
+        "import sys\n"
+        "from ensemble_htr.cli.main import cli\n"
+        f"cli.main(['combine', *{engines!r}, '-o', '-'], standalone_mode=False)\n"
+        "print([m for m in ('torch', 'cv2', 'safetensors') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_our_recognizers_join_where_there_are_images(
+    here: Run, small_page: Make, tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    page = small_page("p", 1, ("le jour", "du mois"))
+    words = ["combine", "--engine", f"one={page}", "--model", "tiny", "--no-lm", "--jobs", "1"]
+    words += ["--images", str(page.parent), "-o", str(tmp_path / "out"), "--explain", "l02"]
+    code, shown, talk = here(*words)
+    assert code == 0 and "crnn-b" in shown, talk
+    (tmp_path / "e.tsv").write_text("l03\tdu mois\nghost\trien\n")
+    words[2] = f"one={tmp_path / 'e.tsv'}"
+    code, shown, talk = here(*words[:-4], "-o", "-", "--format", "jsonl")
+    assert code == 0 and [json.loads(r)["id"] for r in shown.splitlines()] == ["l03", "ghost"]
+    assert "2 lines have no image in --images" in talk  # TSV rows name no page
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shelf")
+def test_processes_do_what_one_does(here: Run, tmp_path: Path) -> None:
+    rows = [f"n{i}\tle {'jour' * (i % 5)} {i}\n" for i in range(150)]
+    (tmp_path / "a.tsv").write_text("".join(rows))
+    (tmp_path / "b.tsv").write_text("".join(r.replace("jour", "iour", 1) for r in rows[::-1]))
+    shown = []
+    for jobs in (1, 2):
+        words = ("--engine", f"a={tmp_path / 'a.tsv'}", "--engine", f"b={tmp_path / 'b.tsv'}")
+        code, out, _ = here(
+            "combine", *words, "-o", "-", "--format", "jsonl", "--no-lm", "--jobs", jobs
+        )
+        assert code == 0
+        shown.append(out)
+    assert shown[0] == shown[1] and shown[0].count("\n") == 150
+
+
+def test_confidences_are_natural_logarithms() -> None:
+    from ensemble_htr.batch import Engine, merge
+    from ensemble_htr.io.records import Record
+
+    record = Record("a", "u\u200bn  é", confidences=(0.5, 0.1, 0.25, 1.0, 0.75, 0.0))
+    (line,), _ = merge([Engine("e", Path("e"), (record,), {})])
+    (row,) = line.rows
+    assert row.tokens == ("u", "n", " ", "é") and row.logprobs is not None
+    assert row.logprobs == pytest.approx((math.log(0.5), math.log(0.25), math.log(0.75), -20.0))

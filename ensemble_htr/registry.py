@@ -24,7 +24,12 @@ BUILTIN: dict[str, dict[str, str]] = {
         "gated": "ensemble_htr.recognizers.gated:build",
     },
     "combiners": {},
-    "formats": {},
+    "formats": {
+        "alto": "ensemble_htr.io.write:alto",
+        "jsonl": "ensemble_htr.io.write:jsonl",
+        "page": "ensemble_htr.io.write:page",
+        "txt": "ensemble_htr.io.write:txt",
+    },
 }
 
 

@@ -28,7 +28,7 @@ from ensemble_htr.batch.run import (
 from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages, require_distinct_stems
-from ensemble_htr.io.write import FORMATS, render_result
+from ensemble_htr.io.write import render_result, writer
 from ensemble_htr.types import Page
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class PageOutput:
         path = str(page.source or page.image or page.stem)
         base = Outcome(order, page.stem, path, lines=len(lines), seconds=seconds, fingerprint=found)
         if options.out is None:
-            data = b"".join(FORMATS[f].render(result, options.overwrite) for f in formats)
+            data = b"".join(writer(f).render(result, options.overwrite) for f in formats)
             return replace(base, parts=((formats[0], data),))
         confirmed = sum(line.confirmed for line in page.lines if line.id in lines)
         files = render_result(result, options.out, formats, options.overwrite)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensemble_htr.errors import OutputError, UsageError, did_you_mean
+from ensemble_htr import registry
+from ensemble_htr.errors import OutputError, UsageError
 from ensemble_htr.io import write_alto, write_jsonl, write_page, write_text
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.io.results import PageResult
@@ -30,23 +31,39 @@ class Writer:
     render: Callable[[PageResult, bool], bytes]
 
 
-FORMATS: dict[str, Writer] = {
-    w.name: w
-    for w in (
-        Writer("page", ".page.xml", write_page.render),
-        Writer("alto", ".alto.xml", write_alto.render),
-        Writer("txt", ".txt", write_text.render),
-        Writer("jsonl", ".jsonl", write_jsonl.render),
-    )
-}
+def page() -> Writer:
+    """PAGE XML 2019-07-15, or the user's own PAGE tree."""
+    return Writer("page", ".page.xml", write_page.render)
+
+
+def alto() -> Writer:
+    """ALTO 4, or the user's own ALTO tree."""
+    return Writer("alto", ".alto.xml", write_alto.render)
+
+
+def txt() -> Writer:
+    """Plain text, one row a line."""
+    return Writer("txt", ".txt", write_text.render)
+
+
+def jsonl() -> Writer:
+    """One JSON row a line, with a confidence for every word and character."""
+    return Writer("jsonl", ".jsonl", write_jsonl.render)
+
+
+# Our own formats. Others come in through the entry points ``ensemble_htr.formats``, where these are
+# registered too: a function that returns a `Writer`.
+FORMATS: dict[str, Writer] = {w.name: w for w in (page(), alto(), txt(), jsonl())}
 
 
 def writer(name: str) -> Writer:
     """The writer called ``name``; raises `UsageError` with the choices if there is none."""
-    try:
+    if name in FORMATS:
         return FORMATS[name]
-    except KeyError:
-        raise UsageError(f"unknown output format '{name}'{did_you_mean(name, FORMATS)}") from None
+    found = registry.load("formats", name)()
+    if not isinstance(found, Writer):
+        raise UsageError(f"output format '{name}': its plug-in does not return a Writer")
+    return found
 
 
 def output_path(page: Page, out: Path, name: str) -> Path:

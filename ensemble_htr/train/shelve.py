@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from ensemble_htr.assets import write_lock
-from ensemble_htr.config import to_mapping
+from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import AssetError
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.recognizers.weights import Weights, load_weights
@@ -33,8 +33,7 @@ def shelve(run: Path, folder: Path) -> None:
     made from another recipe than the one that lies there."""
     weights = load_weights(run / "model.safetensors")
     recipe = load_recipe(folder / "recipe.toml")
-    made = dict(weights.facts["recipe"])
-    if _comparable(to_mapping(recipe)) != _comparable(made):
+    if recipe != from_mapping(weights.facts["recipe"], Recipe, str(run)):
         raise AssetError(f"{folder / 'recipe.toml'}: is not the recipe that {run} was made from")
     for name in ("model.safetensors", "log.jsonl"):
         shutil.copyfile(run / name, folder / name)
@@ -50,10 +49,6 @@ def shelve(run: Path, folder: Path) -> None:
         tools={"python": platform.python_version(), "torch": version("torch")},
         facts={"parameters": _parameters(weights), "progress": weights.facts["progress"]},
     )
-
-
-def _comparable(recipe: Any) -> str:
-    return json.dumps(recipe, sort_keys=True)
 
 
 def _parameters(weights: Weights) -> int:
@@ -82,11 +77,17 @@ def _card(name: str, recipe: Recipe, weights: Weights, rows: list[dict[str, Any]
   {recipe.data.val} (all lines {100 * best["val_cer"]:.2f} %), the split that chose the epoch. The
   tests are in `eval/recognition.md`.
 - **Where it stands**: over the last {epochs} epochs the CER went by {slope:+.2f} points an epoch;
-  the cosine schedule had ended. A longer schedule goes on from these weights.
+  {_state(last["epoch"], recipe)}. A longer schedule can go on from these weights.
 - **Where it fails**: hands and spellings far from French registers, wills and letters of 1830-1939;
   other alphabets; lines of more than one row.
 - **Licence**: {LICENCE}.
 """
+
+
+def _state(epoch: int, recipe: Recipe) -> str:
+    if epoch >= recipe.train.epochs:
+        return "the cosine schedule had ended"
+    return f"the run stopped in a schedule of {recipe.train.epochs} epochs"
 
 
 @click.command()

@@ -37,8 +37,7 @@ _LOG = logging.getLogger("ensemble_htr")
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """``model.toml`` of an ensemble. Names are looked up on the shelves; a name with a path
-    separator is a folder, relative to the ensemble's own."""
+    """``model.toml`` of an ensemble. Recognizers and LM are names on the shelves."""
 
     recognizers: tuple[str, ...]
     lm: str = ""  # "" = none

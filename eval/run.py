@@ -161,8 +161,15 @@ def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
         "# Recognition of fr19",
         f"`python eval/run.py DATA` on {date.today()}, commit {commit()}. "
         "Every recognizer alone, with the language model, and the ensemble. Lines with a letter, "
-        "profile fr-archive; 95 % intervals resample documents. Fusion weights, judge and calibration are fitted on fr19/judge; val chose the best single systems.",
-        f"Weights: {json.dumps(recipes)}",
+        "profile fr-archive; 95 % intervals resample documents. Fusion weights, "
+        "judge and calibration are fitted on fr19/judge; val chose the best single systems.",
+        "Weights: "
+        + "; ".join(
+            f"{name}, epoch {p.get('best_epoch')}, {p.get('lines')} lines trained on in "
+            f"{p.get('seconds', 0) / 3600:.2f} core-hours"
+            for name, p in recipes.items()
+        )
+        + ".",
         summary(reports),
         gains(reports),
         "## Diversity\n\nErrors of the greedy readings on the same reference characters.\n\n"

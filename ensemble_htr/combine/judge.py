@@ -17,7 +17,7 @@ paths through the arc against its rivals), ``lm`` likewise and ``posterior``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -250,10 +250,10 @@ def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, f
     return dict(zip(slot.tokens, _softmax(scores).tolist(), strict=True))
 
 
-def _distinct(paths: Sequence[tuple[str, ...]] | object) -> list[tuple[str, ...]]:
+def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Paths with distinct texts, the first of each."""
     seen: dict[str, tuple[str, ...]] = {}
-    for path in paths:  # type: ignore[attr-defined]
+    for path in paths:
         seen.setdefault("".join(path), path)
     return list(seen.values())
 

@@ -60,7 +60,8 @@ class CtcRecognizer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.height = int(network.config.height)  # type: ignore[union-attr,arg-type]
         self.stride = int(network.config.pixels_per_frame)  # type: ignore[union-attr,arg-type]
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        network = network.to(self.device).eval()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.half = precision == "auto" and (self.device.type == "cuda" or _native_bf16())
         self.decoder, self.scorer = decoder, scorer
 

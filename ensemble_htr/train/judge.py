@@ -181,7 +181,8 @@ def _slots_right(chosen: Sequence[str], truth: Sequence[str]) -> list[bool]:
 
 
 def _word_slots(chosen: Sequence[str]) -> list[tuple[int, int]]:
-    spans, start = [], None
+    spans: list[tuple[int, int]] = []
+    start: int | None = None
     for i, token in enumerate([*chosen, " "]):
         if token == " ":
             if start is not None and any(chosen[start:i]):

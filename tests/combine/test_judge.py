@@ -132,7 +132,13 @@ def test_parts_of_two_readings_are_composed_where_the_image_agrees() -> None:
     assert Judge(plain_judge()).read(network, score).text == "bacdefgy"
 
 
-@given(st.lists(st.lists(st.sampled_from(["a", "b", "", "1"]), min_size=1, max_size=3, unique=True), max_size=4), st.booleans())  # fmt: skip
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "b", "", "1"]), min_size=1, max_size=3, unique=True),
+        max_size=4,
+    ),
+    st.booleans(),
+)
 def test_a_wide_beam_finds_the_best_path_there_is(slots: list[list[str]], lm: bool) -> None:
     scored = [[(t, -0.7 * i - 0.01 * ord((t or "0")[0])) for i, t in enumerate(s)] for s in slots]
     speaker = Speaker(Bigram()) if lm else None

@@ -7,17 +7,34 @@ from pathlib import Path
 
 import click
 
+_PLACE = click.Path(path_type=Path)
+
 
 @click.command("train")
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=None, help="Folder of the run [runs/RECIPE's folder].")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data root [$ENSEMBLE_HTR_DATA or ../shared/data].")
-@click.option("--packed", type=click.Path(path_type=Path), default=None, help="Train from this file of packed lines instead of pages.")
-@click.option("--pack", type=click.Path(path_type=Path), default=None, help="Only write the recipe's lines to this file, then stop.")
-@click.option("--quality", type=click.IntRange(0, 100), default=28, show_default=True, help="WebP quality of --pack; 0 = lossless.")
+@click.argument("recipe", type=_PLACE)
+@click.option("-o", "--out", type=_PLACE, help="Folder of the run [runs/RECIPE's folder].")
+@click.option("--data", type=_PLACE, help="Data root [$ENSEMBLE_HTR_DATA or ../shared/data].")
+@click.option("--packed", type=_PLACE, help="Train from this file of packed lines, not from pages.")
+@click.option("--pack", type=_PLACE, help="Only write the recipe's lines to this file, then stop.")
+@click.option(
+    "--quality",
+    type=click.IntRange(0, 100),
+    default=28,
+    show_default=True,
+    help="WebP quality of --pack; 0 = lossless.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the folder.")
-@click.option("--minutes", type=float, default=None, help="Stop after this time, checkpoint saved.")
-def train(recipe: Path, out: Path | None, data: Path | None, packed: Path | None, pack: Path | None, quality: int, resume: bool, minutes: float | None) -> None:
+@click.option("--minutes", type=float, help="Stop after this time, checkpoint saved.")
+def train(
+    recipe: Path,
+    out: Path | None,
+    data: Path | None,
+    packed: Path | None,
+    pack: Path | None,
+    quality: int,
+    resume: bool,
+    minutes: float | None,
+) -> None:
     """Train the recognizer that RECIPE describes; interrupt and --resume as you like."""
     from ensemble_htr.train.verb import make_pack
     from ensemble_htr.train.verb import train as run

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ensemble_htr.config import from_mapping
-from ensemble_htr.errors import UsageError, did_you_mean
+from ensemble_htr.errors import ConfigError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,19 +14,45 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "build_network"]
 
 ARCHITECTURES = ("crnn", "gated")
+LARGEST = 1024  # channels, units or rows; weights from elsewhere must not exhaust the memory
+
+C = TypeVar("C")
 
 
 def build_network(architecture: str, config: dict[str, Any], symbols: int) -> nn.Module:
-    """The untrained network called ``architecture`` with strict ``config`` (unknown keys raise
-    `ConfigError`) for ``symbols`` characters; an unknown name raises `UsageError`."""
+    """The untrained network called ``architecture`` for ``symbols`` characters.
+
+    ``config`` is strict: an unknown key, a wrong type or an absurd size raises `ConfigError`; an
+    unknown name raises `UsageError` with the choices.
+    """
     if architecture == "crnn":
         from ensemble_htr.recognizers import crnn
 
-        return crnn.build(from_mapping(config, crnn.CrnnConfig, "crnn network"), symbols)
+        return crnn.build(_sane(from_mapping(config, crnn.CrnnConfig, "crnn network")), symbols)
     if architecture == "gated":
         from ensemble_htr.recognizers import gated
 
-        return gated.build(from_mapping(config, gated.GatedConfig, "gated network"), symbols)
+        sizes = _sane(from_mapping(config, gated.GatedConfig, "gated network"))
+        if sizes.kernel % 2 == 0:
+            raise ConfigError(f"gated network: kernel is {sizes.kernel}, wanted an odd number")
+        return gated.build(sizes, symbols)
     raise UsageError(
         f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}"
     )
+
+
+def _sane(config: C) -> C:
+    """``config`` if every size in it makes a network; else raises `ConfigError`."""
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if field.name == "dropout":
+            if not 0.0 <= value < 1.0:
+                raise ConfigError(f"network: dropout is {value}, wanted 0 <= dropout < 1")
+        elif field.name == "height" and (value % 8 or not 16 <= value <= 256):
+            raise ConfigError(f"network: height is {value}, wanted a multiple of 8 from 16 to 256")
+        else:
+            sizes = value if isinstance(value, tuple) else (value,)
+            most = 16 if field.name in ("blocks", "layers", "kernel") else LARGEST
+            if not 0 < len(sizes) <= 16 or not all(1 <= size <= most for size in sizes):
+                raise ConfigError(f"network: {field.name} is {value}, wanted 1 to {most}")
+    return config

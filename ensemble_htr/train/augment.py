@@ -39,7 +39,8 @@ def _geometry(image: Image, o: AugmentOptions, rng: np.random.Generator) -> Imag
     map_x = (u + shear * v) / stretch + width / 2
     map_y = (v - rise * u - drop) / size + height / 2
     if o.elastic:
-        grid = (max(2, round(1 / o.elastic_step) + 1), max(2, round(new_width / (o.elastic_step * height)) + 1))
+        rows = max(2, round(1 / o.elastic_step) + 1)
+        grid = (rows, max(2, round(new_width / (o.elastic_step * height)) + 1))
         for field in (map_x, map_y):
             coarse = rng.normal(0, o.elastic * height, grid).astype(np.float32)
             field += cv2.resize(coarse, (new_width, height), interpolation=cv2.INTER_CUBIC)
@@ -60,9 +61,10 @@ def _ink(image: Image, o: AugmentOptions, rng: np.random.Generator) -> Image:
     """Stroke width, blur, gamma, fading strip and grain."""
     if rng.random() < o.stroke:
         kernel = np.ones((2, 2), np.uint8)
-        image = cv2.dilate(image, kernel) if rng.random() < 0.5 else cv2.erode(image, kernel)
+        thicken = rng.random() < 0.5
+        image = np.asarray((cv2.dilate if thicken else cv2.erode)(image, kernel), np.uint8)
     if rng.random() < o.blur:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.9)), np.uint8)
     ink = image.astype(np.float32) / 255.0
     if o.contrast:
         ink **= float(np.exp(np.clip(rng.normal(0, o.contrast), -0.8, 0.8)))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from ensemble_htr.errors import InputError
 from ensemble_htr.io.files import atomic_write
@@ -22,9 +24,19 @@ from ensemble_htr.layout.rectify import RectifyOptions, rectify_page
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.recipe import DataOptions
 
-__all__ = ["Sample", "alphabet_of", "batches", "data_hash", "load_folder", "read_pack", "write_pack"]
+__all__ = [
+    "Sample",
+    "alphabet_of",
+    "batches",
+    "data_hash",
+    "load_folder",
+    "read_pack",
+    "weights",
+    "write_pack",
+]
 
 _MAGIC = b"EHTRPACK1\n"
+_FIELDS = ("id", "doc", "hand", "source", "text")  # of a line, in the index of a pack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,15 +51,16 @@ class Sample:
     image: NDArray[np.uint8]
 
 
-def load_folder(root: Path, source: str, options: DataOptions, say: Any = None) -> list[Sample]:
+def load_folder(root: Path, source: str, options: DataOptions) -> list[Sample]:
     """All lines with a text in the pages of ``root / source``, cut and normalised; lines with an
-    unread word are left out. Hands come from ``manifest.csv`` (column ``hand``), else the document."""
+    unread word are left out. Hands come from ``manifest.csv`` (columns ``xml``, ``hand``), else
+    the document. Progress goes to stderr; raises `InputError` for what cannot be read."""
     form = profile(options.profile)
     folder = root / source
     hands = _hands(folder / "manifest.csv")
     samples = []
     pages = find_pages([folder])
-    for number, origin in enumerate(pages, 1):
+    for origin in tqdm(pages, desc=f"cutting {source}", unit="page", file=sys.stderr):
         page, pixels = load_page(origin.read())
         for line in rectify_page(pixels, page.lines, RectifyOptions(height=options.height)):
             raw = line.text or ""
@@ -57,19 +70,19 @@ def load_folder(root: Path, source: str, options: DataOptions, say: Any = None) 
                 samples.append(
                     Sample(f"{page.stem}/{line.id}", page.doc, hand, source, text, line.image)
                 )
-        if say is not None:
-            say(f"\r{source}: page {number}/{len(pages)}, {len(samples)} lines")
     return samples
 
 
 def _hands(manifest: Path) -> dict[str, str]:
-    """XML file name -> hand."""
-    import csv
-
+    """XML file name -> hand; nothing where there is no manifest or it names no hands."""
     if not manifest.is_file():
         return {}
-    with manifest.open(encoding="utf-8", newline="") as file:
-        return {row["xml"]: row["hand"] for row in csv.DictReader(file) if row.get("hand")}
+    try:
+        with manifest.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{manifest}: cannot read the manifest: {error}") from None
+    return {row["xml"]: row["hand"] for row in rows if row.get("xml") and row.get("hand")}
 
 
 def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
@@ -81,8 +94,7 @@ def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
     for sample in samples:
         kind, flags = (".webp", [cv2.IMWRITE_WEBP_QUALITY, quality]) if quality else (".png", [])
         blob = cv2.imencode(kind, sample.image, flags)[1].tobytes()
-        row = {k: v for k, v in ((f, getattr(sample, f)) for f in ("id", "doc", "hand", "source", "text"))}
-        index.append({**row, "bytes": len(blob)})
+        index.append({f: getattr(sample, f) for f in _FIELDS} | {"bytes": len(blob)})
         blobs.append(blob)
     head = json.dumps(index, ensure_ascii=False).encode()
     data = _MAGIC + len(head).to_bytes(8, "little") + head + b"".join(blobs)
@@ -103,17 +115,26 @@ def read_pack(path: Path) -> list[Sample]:
         at = start + int.from_bytes(data[len(_MAGIC) : start], "little")
         samples = []
         for row in json.loads(data[start:at]):
-            size = int(row.pop("bytes"))
-            blob = np.frombuffer(data, np.uint8, size, at)
+            if not isinstance(row, dict) or not all(isinstance(row[f], str) for f in _FIELDS):
+                raise ValueError("its index is not one of lines")
+            size = int(row["bytes"])
+            samples.append(Sample(**{f: row[f] for f in _FIELDS}, image=_decode(data, at, size)))
             at += size
-            samples.append(Sample(**row, image=_decode(blob)))
-        return samples
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path}: the packed lines are damaged ({error})") from None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path}: the packed lines are damaged ({reason}); make the file again with --pack"
+        ) from None
+    if at != len(data):
+        raise InputError(f"{path}: the packed lines are damaged ({len(data) - at} bytes too many)")
+    return samples
 
 
-def _decode(blob: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    image = cv2.imdecode(blob, cv2.IMREAD_GRAYSCALE)
+def _decode(data: bytes, at: int, size: int) -> NDArray[np.uint8]:
+    """The image in ``data[at : at + size]``; raises `ValueError`."""
+    if size < 1 or at + size > len(data):
+        raise ValueError("it ends too early")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8, size, at), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ValueError("an image does not decode")
     return np.asarray(image, np.uint8)
@@ -135,7 +156,8 @@ def data_hash(samples: Iterable[Sample]) -> str:
 
 
 def weights(samples: Sequence[Sample], options: DataOptions) -> NDArray[np.float64]:
-    """Sampling probability of each line: hands tempered by a power, sources by their shares."""
+    """Sampling probability of each line ``(len(samples),)``: hands tempered by a power, sources by
+    their shares. Raises `InputError` where nothing is left to be sampled."""
     per_hand = Counter((s.source, s.hand) for s in samples)
     raw = np.array([per_hand[s.source, s.hand] ** (options.hand_power - 1) for s in samples])
     raw *= [1.0 if has_letter(s.text) else options.letterless for s in samples]
@@ -143,7 +165,10 @@ def weights(samples: Sequence[Sample], options: DataOptions) -> NDArray[np.float
     shares = {source.path: source.share for source in options.train}
     for name in set(names):
         mine = names == name
-        raw[mine] *= shares.get(str(name), 1.0) / raw[mine].sum()
+        total = raw[mine].sum()
+        raw[mine] *= shares.get(str(name), 1.0) / total if total > 0 else 0.0
+    if not raw.sum() > 0:
+        raise InputError("no line may be sampled: see 'share' and 'letterless' of the recipe")
     return np.asarray(raw / raw.sum())
 
 
@@ -172,7 +197,3 @@ def batches(
             start = stop
     for k in rng.permutation(len(groups)):
         yield groups[k]
-
-
-def describe(options: Any) -> dict[str, Any]:
-    return asdict(options)

@@ -12,11 +12,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -25,18 +29,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ensemble_htr.config import to_mapping
-from ensemble_htr.errors import AssetError
+from ensemble_htr.errors import AssetError, InputError, OutputError
+from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.augment import augment
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
+from ensemble_htr.train.plot import read_log
 from ensemble_htr.train.recipe import Recipe
 
 __all__ = ["Trainer", "has_fast_bf16"]
 
 Say = Callable[[str], None]
+_UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
+    *(KeyError, TypeError, ValueError, AttributeError),
+)
 
 
 @dataclass
@@ -50,12 +60,15 @@ class Progress:
     best_epoch: int = -1
     seconds: float = 0.0  # time spent training, over all resumptions
     lines: int = 0
+    loss: float = 0.0  # sum over the lines read in this epoch so far
+    seen: int = 0  # lines read in this epoch so far
 
 
 class Trainer:
     """Trains ``recipe`` on ``train`` and keeps the best averaged weights in ``folder``.
 
     Files: ``model.safetensors`` (best so far, fp16), ``last.pt`` (checkpoint), ``log.jsonl``.
+    Raises `InputError` for lines without a learnable character.
     """
 
     def __init__(
@@ -69,13 +82,20 @@ class Trainer:
         self.train, self.val = list(train), list(val)
         self.form = profile(recipe.data.profile)
         self.alphabet = alphabet_of(train, recipe.data)
+        if not self.alphabet:
+            raise InputError(
+                f"none of the {len(self.train)} training lines holds a character that is seen "
+                f"{recipe.data.rarest} times (the recipe's data.rarest)"
+            )
         self.code = {token: i + 1 for i, token in enumerate(self.alphabet)}
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.half = self.device.type == "cuda" or has_fast_bf16()
         network = build_network(recipe.architecture, dict(recipe.network), len(self.alphabet))
-        self.net = network.to(self.device, memory_format=torch.channels_last)
-        self.height: int = self.net.config.height  # type: ignore[assignment,union-attr]
-        self.stride: int = self.net.config.pixels_per_frame  # type: ignore[assignment,union-attr]
+        self.net: nn.Module = network.to(self.device)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.config = cast(Any, network).config  # CrnnConfig or GatedConfig
+        self.height: int = self.config.height
+        self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             _decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
@@ -87,34 +107,55 @@ class Trainer:
     # ---- the run -------------------------------------------------------------------------
 
     def run(self, deadline: float | None = None) -> Progress:
-        """Train to the end, to early stopping, or until ``deadline`` (``time.time()`` seconds)."""
+        """Train to the end, to early stopping, or until ``deadline`` (``time.time()`` seconds).
+
+        Ctrl-C saves a checkpoint after the batch at hand, then raises `KeyboardInterrupt`.
+        """
         p, options = self.progress, self.recipe.train
         saved = time.time()
-        while p.epoch < options.epochs and p.epoch - p.best_epoch <= options.patience:
-            self.net.train()
-            started, losses, seen = time.time(), 0.0, 0
-            for number, indices in enumerate(self._epoch(p.epoch)):
-                if number < p.batch:
-                    continue
-                begin = time.time()
-                losses += self._step(indices, number) * len(indices)
-                seen += len(indices)
-                p.batch, p.step, p.lines = number + 1, p.step + 1, p.lines + len(indices)
-                p.seconds += time.time() - begin
-                if number % 20 == 0:
-                    self._show(seen, losses, time.time() - started)
-                late = deadline is not None and time.time() > deadline
-                if late or time.time() - saved > 60 * options.checkpoint_minutes:
-                    self.save()
-                    saved = time.time()
-                if late:
-                    self.say("\ntime is up; the checkpoint is saved, go on with --resume\n")
-                    return p
-            p.epoch, p.batch = p.epoch + 1, 0
-            self._end_of_epoch(losses / max(seen, 1))
-            self.save()
-            saved = time.time()
+        self._trim_log()
+        with _interrupts() as interrupted:
+            while self._unfinished():
+                self.net.train()
+                started, before = time.time(), p.seen
+                for number, indices in enumerate(self._epoch(p.epoch)):
+                    if number < p.batch:
+                        continue
+                    begin = time.time()
+                    p.loss += self._step(indices, number) * len(indices)
+                    p.seen, p.lines = p.seen + len(indices), p.lines + len(indices)
+                    p.batch, p.step = number + 1, p.step + 1
+                    p.seconds += time.time() - begin
+                    if number % 20 == 0:
+                        self._show((p.seen - before) / max(time.time() - started, 1e-9))
+                    late = deadline is not None and time.time() > deadline
+                    stop = late or bool(interrupted)
+                    if stop or time.time() - saved > 60 * options.checkpoint_minutes:
+                        self.save()
+                        saved = time.time()
+                    if stop:
+                        why = "time is up" if late else "interrupted"
+                        self.say(f"\n{why}; the checkpoint is saved, go on with --resume\n")
+                        if interrupted:
+                            raise KeyboardInterrupt
+                        return p
+                loss = p.loss / max(p.seen, 1)
+                p.epoch, p.batch, p.loss, p.seen = p.epoch + 1, 0, 0.0, 0
+                self._end_of_epoch(loss)
+                self.save()
+                saved = time.time()
         return p
+
+    def _unfinished(self) -> bool:
+        p, options = self.progress, self.recipe.train
+        return p.epoch < options.epochs and p.epoch - p.best_epoch <= options.patience
+
+    def _trim_log(self) -> None:
+        """Leave out what a killed run logged after the checkpoint: it will be done again."""
+        log = self.folder / "log.jsonl"
+        if log.exists():
+            rows = [row for row in read_log(log) if row["epoch"] <= self.progress.epoch]
+            atomic_write(log, "".join(json.dumps(row) + "\n" for row in rows))
 
     def _epoch(self, epoch: int) -> Any:
         options = self.recipe.train
@@ -189,7 +230,8 @@ class Trainer:
         return inputs.contiguous(memory_format=torch.channels_last), frames
 
     def _targets(self, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        coded = [[self.code[t] for t in self.form.tokens(s.text) if t in self.code] for s in samples]
+        texts = [self.form.tokens(sample.text) for sample in samples]
+        coded = [[self.code[t] for t in text if t in self.code] for text in texts]
         flat = torch.tensor([c for row in coded for c in row], dtype=torch.long)
         return flat, torch.tensor([len(row) for row in coded])
 
@@ -215,7 +257,8 @@ class Trainer:
 
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
-        """Greedy CER of the averaged weights on val: all lines, lines with a letter."""
+        """Greedy CER of the averaged weights on val: all lines, lines with a letter (all lines
+        again where none has one)."""
         self.net.eval()
         own = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.net.load_state_dict(self.average)
@@ -237,7 +280,7 @@ class Trainer:
                     letters += counts
         self.net.load_state_dict(own)
         self.net.train()
-        return every.rate, letters.rate
+        return every.rate, (letters if letters.reference else every).rate
 
     def keep(self) -> None:
         """Write the averaged weights as the run's product."""
@@ -250,14 +293,14 @@ class Trainer:
             self.folder / "model.safetensors",
             {k: v for k, v in self.average.items() if not k.startswith("shortcut.")},
             architecture=self.recipe.architecture,
-            network=asdict(self.net.config),  # type: ignore[arg-type]
+            network=asdict(self.config),
             alphabet=self.alphabet,
             profile=self.recipe.data.profile,
             facts=facts,
         )
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name and rename it."""
+        """Write the checkpoint under a temporary name and rename it; raises `OutputError`."""
         state = {
             "net": self.net.state_dict(),
             "average": self.average,
@@ -268,33 +311,64 @@ class Trainer:
             "data": data_hash(self.train),
         }
         temporary = self.folder / "last.pt.part"
-        torch.save(state, temporary)
-        os.replace(temporary, self.folder / "last.pt")
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, self.folder / "last.pt")
+        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
+            raise OutputError(f"{self.folder}: cannot write the checkpoint: {error}") from None
 
     def resume(self) -> bool:
-        """Load the checkpoint if there is one; raises `AssetError` if it is of other data."""
+        """Load the checkpoint if there is one; raises `AssetError` if it is damaged, or of other
+        lines or another network."""
         path = self.folder / "last.pt"
         if not path.exists():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["alphabet"] != list(self.alphabet) or state["data"] != data_hash(self.train):
-            raise AssetError(f"{path}: the checkpoint was made from other training lines")
-        self.net.load_state_dict(state["net"])
-        self.average = {k: v.to(self.device) for k, v in state["average"].items()}
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])
-        self.steps_per_epoch = state["steps_per_epoch"]
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if state["alphabet"] != list(self.alphabet) or state["data"] != data_hash(self.train):
+                raise AssetError(f"{path}: the checkpoint was made from other training lines")
+            self.net.load_state_dict(state["net"])
+            self.average = {k: v.to(self.device) for k, v in state["average"].items()}
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+            self.steps_per_epoch = int(state["steps_per_epoch"])
+        except _UNLOADABLE as error:
+            raise AssetError(
+                f"{path}: the checkpoint is damaged or of another network "
+                f"({str(error)[:120] or type(error).__name__}); start afresh in another folder"
+            ) from None
         return True
 
-    def _show(self, seen: int, losses: float, elapsed: float) -> None:
+    def _show(self, speed: float) -> None:
         p, o = self.progress, self.recipe.train
         left = self.steps_per_epoch * (o.epochs - p.epoch) - p.batch
         pace = p.seconds / max(p.step, 1)
         self.say(
             f"\repoch {p.epoch + 1}/{o.epochs}  batch {p.batch}/~{self.steps_per_epoch}  "
-            f"loss {losses / max(seen, 1):.3f}  {seen / max(elapsed, 1e-9):.0f} lines/s  "
+            f"loss {p.loss / max(p.seen, 1):.3f}  {speed:.0f} lines/s  "
             f"ETA {left * pace / 60:.0f} min   "
         )
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collect Ctrl-C in a list instead of breaking a batch in two; the second one breaks it."""
+    caught: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and callable(usual)
+    if not ours:  # not allowed to listen, or told to ignore Ctrl-C (`nohup`, a background job)
+        yield caught
+        return
+
+    def catch(number: int, _: Any) -> None:
+        caught.append(number)
+        signal.signal(signal.SIGINT, usual)
+
+    signal.signal(signal.SIGINT, catch)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def scale_to_height(image: Any, height: int) -> Any:

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-__all__ = ["plot_log"]
+__all__ = ["plot_log", "read_log"]
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The rows of a ``log.jsonl``, one an epoch; what is no whole row (a run that was killed while
+    writing it) is left out."""
+    if not log.exists():
+        return []
+    rows = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("epoch"), int):
+            rows.append(row)
+    return rows
 
 
 def plot_log(log: Path, out: Path) -> bool:
-    """Draw ``log.jsonl`` into a PNG; returns False where matplotlib is not installed."""
+    """Draw ``log.jsonl`` into a PNG; returns False where matplotlib is not installed or there is
+    nothing to draw."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    if not log.exists():
+    rows = read_log(log)
+    if not rows:
         return False
-    rows = [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines() if row]
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     left = figure.add_subplot()
     epochs = [row["epoch"] for row in rows]

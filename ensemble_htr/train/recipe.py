@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,18 @@ class DataOptions:
     letterless: float = 0.5  # weight of a line without a letter
     rarest: int = 2  # characters seen less often do not enter the alphabet
 
+    def __post_init__(self) -> None:
+        if not self.train:
+            raise ValueError("data: train names no folder")
+        if not 8 <= self.height <= 512:
+            raise ValueError(f"data: height is {self.height}, wanted 8 to 512 px")
+        if self.letterless < 0 or any(source.share < 0 for source in self.train):
+            raise ValueError("data: shares and letterless must not be negative")
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentOptions:
-    """Strengths; 0 switches a distortion off. Angles in degrees, lengths in shares of the height."""
+    """Strengths; 0 switches a distortion off. Angles in degrees, lengths in shares of height."""
 
     probability: float = 0.85  # that a line is distorted at all
     slant: float = 14.0  # standard deviation of the shear angle
@@ -48,6 +57,13 @@ class AugmentOptions:
     noise: float = 0.05  # standard deviation of the grain
     blur: float = 0.15  # probability of a slight blur
     erase: float = 0.15  # probability of one vertical strip going pale
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            if not 0 <= (value := getattr(self, option.name)) < math.inf:
+                raise ValueError(f"augment: {option.name} is {value}, wanted 0 or more")
+        if self.elastic and self.elastic_step < 0.05:
+            raise ValueError(f"augment: elastic_step is {self.elastic_step}, wanted 0.05 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,19 @@ class TrainOptions:
     short_first: float = 1.0  # epochs during which only the narrower half of the lines is read
     checkpoint_minutes: float = 5.0
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "lines_per_epoch", "batch_pixels", "patience", "threads"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"train: {name} is {value}, wanted 1 or more")
+        for name in ("rate", "clip"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"train: {name} is {value}, wanted more than 0")
+        for name in ("seed", "short_first", "warmup", "final", "decay", "auxiliary"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"train: {name} is {value}, wanted 0 or more")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"train: ema is {self.ema}, wanted 0 <= ema < 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from ensemble_htr.errors import InputError
+from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.train.data import Sample, load_folder, read_pack, write_pack
 from ensemble_htr.train.loop import Trainer
 from ensemble_htr.train.plot import plot_log
@@ -24,8 +24,8 @@ def gather(recipe: Recipe, root: Path, packed: Path | None) -> tuple[list[Sample
     """The training and validation lines, from pages or from one packed file."""
     names = [source.path for source in recipe.data.train]
     if packed is None:
-        train = [s for name in names for s in load_folder(root, name, recipe.data, _say)]
-        val = load_folder(root, recipe.data.val, recipe.data, _say)
+        train = [s for name in names for s in load_folder(root, name, recipe.data)]
+        val = load_folder(root, recipe.data.val, recipe.data)
     else:
         samples = read_pack(packed)
         train = [s for s in samples if s.source in names]
@@ -39,7 +39,6 @@ def gather(recipe: Recipe, root: Path, packed: Path | None) -> tuple[list[Sample
 def make_pack(recipe_path: Path, root: Path, out: Path, quality: int) -> int:
     """Pack the recipe's training and validation lines into one file; returns its bytes."""
     train, val = gather(load_recipe(recipe_path), root, None)
-    _say("\n")
     return write_pack(out, [*train, *val], quality)
 
 
@@ -56,16 +55,31 @@ def train(
     recipe = load_recipe(recipe_path)
     if not resume and (folder / "last.pt").exists():
         raise InputError(f"{folder} holds a run already: give --resume or another folder")
+    _make(folder)
     lines, val = gather(recipe, root, packed)
-    folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(recipe, lines, val, folder, _say)
     if resume and trainer.resume():
         _say(f"\nresumed after epoch {trainer.progress.epoch}\n")
-    count = sum(p.numel() for n, p in trainer.net.named_parameters() if not n.startswith("shortcut"))
+    kept = (p for n, p in trainer.net.named_parameters() if not n.startswith("shortcut"))
+    count = sum(p.numel() for p in kept)
     _say(
-        f"\n{recipe.architecture}: {count / 1e6:.2f} M parameters, {len(trainer.alphabet)} characters, "
+        f"\n{recipe.architecture}: {count / 1e6:.2f} M parameters, "
+        f"{len(trainer.alphabet)} characters, "
         f"{len(lines)} training lines, {len(val)} validation lines\n"
     )
     progress = trainer.run(None if minutes is None else time.time() + 60 * minutes)
     plot_log(folder / "log.jsonl", folder / "log.png")
     return progress.best
+
+
+def _make(folder: Path) -> None:
+    """Make the run's folder; a place that cannot be written is known before the data is cut."""
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be written: {error.strerror or error}; choose another folder with -o"
+        ) from None

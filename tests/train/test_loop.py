@@ -1,0 +1,196 @@
+"""Law of the loop: a run is a function of (recipe, data), however often it is interrupted."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ensemble_htr.errors import AssetError, InputError, OutputError  # noqa: E402
+from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.train.data import Sample  # noqa: E402
+from ensemble_htr.train.loop import Progress, Trainer, scale_to_height  # noqa: E402
+from ensemble_htr.train.plot import plot_log  # noqa: E402
+from ensemble_htr.train.recipe import Recipe  # noqa: E402
+
+Lines = Callable[[int, int, str], list[Sample]]
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def shorter(recipe: Recipe, **options: Any) -> Recipe:
+    return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **options))
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """The log without what a clock says."""
+    rows = [json.loads(row) for row in (folder / "log.jsonl").read_text().splitlines()]
+    clock = ("seconds", "lines_per_second")
+    return [{k: v for k, v in row.items() if k not in clock} for row in rows]
+
+
+def test_a_tiny_network_learns_to_read(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    trainer = Trainer(recipe, lines(192, 1, "train"), lines(48, 2, "val"), tmp_path, silent)
+    done = trainer.run()
+    assert done.best < 0.2
+    assert done.epoch == 6
+    kept = load_weights(tmp_path / "model.safetensors")
+    assert kept.alphabet == tuple("abcde")
+    assert not any(name.startswith("shortcut.") for name in kept.tensors)
+    assert kept.facts["progress"]["best"] == min(r["val_cer_letters"] for r in log_of(tmp_path))
+    rates = [row["rate"] for row in log_of(tmp_path)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def interrupt(trainer: Trainer, step: int) -> None:
+    """Press Ctrl-C in the middle of the ``step``-th batch of all."""
+
+    def watched(indices: Any, number: int, real: Any = trainer._step) -> Any:
+        if trainer.progress.step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(indices, number)
+
+    trainer._step = watched  # type: ignore[method-assign]
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert signal.getsignal(signal.SIGINT) is usual
+
+
+@pytest.mark.parametrize("where", ["first batch", "end of an epoch", "amid an epoch"])
+def test_resume_is_exact(tmp_path: Path, recipe: Recipe, lines: Lines, where: str) -> None:
+    recipe = shorter(recipe, epochs=3, lines_per_epoch=64, short_first=1.0)
+    data, val = lines(60, 1, "train"), lines(12, 2, "val")
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    whole = Trainer(recipe, data, val, tmp_path / "whole", silent)
+    first = len(list(whole._epoch(0)))  # batches of the first epoch
+    whole.run()
+
+    step = {"first batch": 1, "end of an epoch": first, "amid an epoch": first + 3}[where]
+    interrupt(Trainer(recipe, data, val, tmp_path / "cut", silent), step)
+    again = Trainer(recipe, data, val, tmp_path / "cut", silent)
+    assert again.resume()
+    assert again.progress.step == step
+    assert again.progress.seen > 0
+    again.run()
+
+    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+    for name, value in whole.net.state_dict().items():
+        assert torch.equal(value, again.net.state_dict()[name]), name
+        assert torch.equal(whole.average[name], again.average[name]), name
+    expected = load_weights(tmp_path / "whole" / "model.safetensors")
+    found = load_weights(tmp_path / "cut" / "model.safetensors")
+    assert all(torch.equal(value, found.tensors[k]) for k, value in expected.tensors.items())
+
+
+def test_what_was_logged_after_the_checkpoint_is_not_logged_twice(
+    tmp_path: Path, recipe: Recipe, lines: Lines
+) -> None:
+    recipe = shorter(recipe, epochs=3, lines_per_epoch=48)
+    trainer = Trainer(recipe, lines(40, 1, "train"), lines(8, 2, "val"), tmp_path, silent)
+    trainer.run()
+    before = log_of(tmp_path)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert [row["epoch"] for row in before] == [1, 2, 3]
+
+    # Killed after the log of epoch 2 was written, before its checkpoint; half a row follows.
+    state["progress"].update(epoch=1)
+    torch.save(state, tmp_path / "last.pt")
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 4, "lo')
+    again = Trainer(recipe, lines(40, 1, "train"), lines(8, 2, "val"), tmp_path, silent)
+    assert again.resume()
+    again.run()
+    after = log_of(tmp_path)
+    assert [row["epoch"] for row in after] == [1, 2, 3]
+    assert after[0] == before[0]
+
+
+def test_old_checkpoints_without_the_sum_of_losses_load() -> None:
+    old = {"epoch": 2, "step": 70, "batch": 3, "best": 0.5, "best_epoch": 2}
+    progress = Progress(**old, seconds=9.0, lines=700)
+    assert (progress.loss, progress.seen) == (0.0, 0)
+
+
+def test_time_is_up(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    said: list[str] = []
+    trainer = Trainer(recipe, lines(60, 1, "train"), lines(8, 2, "val"), tmp_path, said.append)
+    assert trainer.run(deadline=1.0).batch == 1
+    assert (tmp_path / "last.pt").exists()
+    assert "--resume" in said[-1]
+
+
+def test_early_stopping(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    recipe = shorter(recipe, epochs=50, lines_per_epoch=16, rate=1e-12, patience=2)
+    trainer = Trainer(recipe, lines(20, 1, "train"), lines(8, 2, "val"), tmp_path, silent)
+    done = trainer.run()
+    assert done.epoch < 50
+    assert done.epoch - done.best_epoch == 3
+
+
+def test_lines_without_letters_are_judged_as_a_whole(
+    tmp_path: Path, recipe: Recipe, lines: Lines
+) -> None:
+    digits = str.maketrans("abcde", "12345")
+    data, val = (
+        [dataclasses.replace(s, text=s.text.translate(digits)) for s in lines(n, n, source)]
+        for n, source in ((20, "train"), (6, "val"))
+    )
+    cer, letters = Trainer(recipe, data, val, tmp_path, silent).validate()
+    assert cer == letters > 0
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_data_and_checkpoints_that_do_not_fit(
+    tmp_path: Path, recipe: Recipe, lines: Lines
+) -> None:
+    data, val = lines(20, 1, "train"), lines(6, 2, "val")
+    rare = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, rarest=10_000))
+    with pytest.raises(InputError, match="rarest"):
+        Trainer(rare, data, val, tmp_path, silent)
+    trainer = Trainer(recipe, data, val, tmp_path, silent)
+    assert not trainer.resume()
+    trainer.save()
+    with pytest.raises(AssetError, match="other training lines"):
+        Trainer(recipe, lines(20, 3, "train"), val, tmp_path, silent).resume()
+    wider = dataclasses.replace(recipe, network={**recipe.network, "hidden": 32})
+    with pytest.raises(AssetError, match="another network"):
+        Trainer(wider, data, val, tmp_path, silent).resume()
+    whole = (tmp_path / "last.pt").read_bytes()
+    for damaged in (b"", b"PK\x03\x04" + b"\0" * 40, whole[: len(whole) // 2], b"\x80\x05nonsense"):
+        (tmp_path / "last.pt").write_bytes(damaged)
+        with pytest.raises(AssetError, match=r"last\.pt") as caught:
+            trainer.resume()
+        assert "\n" not in str(caught.value)
+    trainer.folder = tmp_path / "nowhere"
+    with pytest.raises(OutputError, match="nowhere"):
+        trainer.save()
+
+
+def test_plot(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    log = tmp_path / "log.jsonl"
+    assert not plot_log(log, tmp_path / "log.png")
+    rows = [
+        {"epoch": e, "loss": 3 / e, "val_cer": 1 / e, "val_cer_letters": 0.9 / e} for e in (1, 2, 3)
+    ]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"epoch": 4, "lo')
+    assert plot_log(log, tmp_path / "log.png")
+    assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_scaling_keeps_the_aspect_ratio() -> None:
+    assert scale_to_height(np.zeros((48, 480), np.uint8), 40).shape == (40, 400)
+    assert scale_to_height(np.zeros((48, 1), np.uint8), 16).shape == (16, 1)

@@ -1,0 +1,86 @@
+"""The command, from a recipe and a pack to weights, log and plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from ensemble_htr.cli.train import train as command  # noqa: E402
+from ensemble_htr.config import to_mapping  # noqa: E402
+from ensemble_htr.errors import ConfigError, InputError, OutputError  # noqa: E402
+from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.train.data import Sample, write_pack  # noqa: E402
+from ensemble_htr.train.recipe import Recipe  # noqa: E402
+from ensemble_htr.train.verb import make_pack, train  # noqa: E402
+
+Lines = Callable[[int, int, str], list[Sample]]
+
+
+def write_recipe(path: Path, recipe: Recipe, **options: object) -> Path:
+    """The recipe as TOML (JSON's spelling of scalars and lists is TOML's)."""
+    tables = to_mapping(recipe)
+    tables["train"].update(options)
+    sources = tables["data"].pop("train")
+    rows = [f"{k} = {json.dumps(tables.pop(k))}" for k in ("architecture", "description")]
+    for name, table in tables.items():
+        rows += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+    rows += [row for s in sources for row in ("[[data.train]]", f"path = {json.dumps(s['path'])}")]
+    path.write_text("\n".join(rows))
+    return path
+
+
+@pytest.fixture
+def packed(tmp_path: Path, lines: Lines) -> Path:
+    path = tmp_path / "lines.pack"
+    other = lines(4, 3, "elsewhere")  # not named by the recipe
+    write_pack(path, [*lines(24, 1, "train"), *lines(6, 2, "val"), *other], 0)
+    return path
+
+
+def test_train_stop_and_resume(tmp_path: Path, recipe: Recipe, packed: Path) -> None:
+    path = write_recipe(tmp_path / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
+    out = tmp_path / "run"
+    arguments = [str(path), "-o", str(out), "--packed", str(packed)]
+    first = CliRunner().invoke(command, [*arguments, "--minutes", "0"])
+    assert first.exit_code == 0, first.output
+    with pytest.raises(InputError, match="--resume"):
+        train(path, out, root=tmp_path, packed=packed)
+    second = CliRunner().invoke(command, [*arguments, "--resume"])
+    assert second.exit_code == 0, second.output
+    assert "best val CER" in second.stdout
+    assert load_weights(out / "model.safetensors").architecture == "crnn"
+    rows = [json.loads(row) for row in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[-1]["lines"] == 48
+    pytest.importorskip("matplotlib")
+    assert (out / "log.png").stat().st_size > 1000
+
+
+def test_packs_and_folders_that_lack_lines(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    path = write_recipe(tmp_path / "recipe.toml", recipe)
+    write_pack(tmp_path / "p", lines(3, 1, "train"), 0)
+    with pytest.raises(InputError, match="no validation lines"):
+        train(path, tmp_path / "run", root=tmp_path, packed=tmp_path / "p")
+    with pytest.raises(InputError, match="train"):
+        make_pack(path, tmp_path, tmp_path / "q", 28)
+    assert not (tmp_path / "q").exists()
+
+
+def test_places_that_cannot_be_written(tmp_path: Path, recipe: Recipe, packed: Path) -> None:
+    path = write_recipe(tmp_path / "recipe.toml", recipe)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        train(path, tmp_path / "file" / "run", root=tmp_path, packed=packed)
+
+
+def test_an_unknown_key_of_the_network(tmp_path: Path, recipe: Recipe, packed: Path) -> None:
+    path = write_recipe(tmp_path / "recipe.toml", recipe)
+    path.write_text(path.read_text().replace("hidden", "hiden"))
+    with pytest.raises(ConfigError, match="did you mean 'hidden'"):
+        train(path, tmp_path / "run", root=tmp_path, packed=packed)

@@ -1,0 +1,133 @@
+"""Both networks: what goes in, what comes out, how big they are, what they refuse."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from ensemble_htr.errors import ConfigError, UsageError  # noqa: E402
+from ensemble_htr.recognizers.crnn import Crnn  # noqa: E402
+from ensemble_htr.recognizers.gated import Gated  # noqa: E402
+from ensemble_htr.recognizers.zoo import ARCHITECTURES, build_network  # noqa: E402
+
+torch.set_num_threads(1)  # the networks here are too small for more
+KINDS: dict[str, Any] = {"crnn": Crnn, "gated": Gated}
+SMALL: dict[str, dict[str, Any]] = {
+    "crnn": {"stem": 4, "channels": [4, 6, 8], "blocks": [1, 1, 1], "hidden": 8, "layers": 1},
+    "gated": {"stem": 4, "channels": [4, 6, 8], "blocks": [1, 1, 1], "width": 8},
+}
+
+
+def small(name: str) -> Any:
+    torch.manual_seed(0)
+    return build_network(name, SMALL[name], 5)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_shipped_size_is_bounded(name: str) -> None:
+    network = build_network(name, {}, 130)
+    assert isinstance(network, KINDS[name])
+    assert sum(p.numel() for p in network.parameters()) <= 3_500_000
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("width", [16, 32, 240])
+def test_one_frame_for_every_four_pixels(name: str, width: int) -> None:
+    network = small(name).eval()
+    images = torch.rand(2, 1, network.config.height, width)
+    with torch.inference_mode():
+        logits, auxiliary = network(images)
+    assert logits.shape == (2, width // network.config.pixels_per_frame, 1 + 5)
+    assert auxiliary is None  # the shortcut takes part in training only
+    assert bool(logits.isfinite().all())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("width", range(1, 26))
+def test_any_width_has_frames(name: str, width: int) -> None:
+    network = small(name).eval()
+    if width < 3:
+        return  # below one frame: lines are padded to 16 px before they come here
+    with torch.inference_mode():
+        frames = network(torch.rand(1, 1, network.config.height, width))[0].shape[1]
+    assert abs(frames - math.ceil(width / 4)) <= 1
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_auxiliary_head_speaks_in_training_and_nothing_depends_on_it(name: str) -> None:
+    network = small(name).train()
+    images = torch.rand(2, 1, network.config.height, 64)
+    logits, auxiliary = network(images)
+    assert auxiliary is not None
+    assert auxiliary.shape == logits.shape == (2, 16, 6)
+    network.eval()
+    before = network(images)[0]
+    with torch.no_grad():
+        for value in network.shortcut.parameters():
+            value.fill_(1e6)
+    assert torch.equal(network(images)[0], before)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_weight_learns(name: str) -> None:
+    network = small(name).train()
+    logits, auxiliary = network(torch.rand(2, 1, network.config.height, 64))
+    (logits.square().mean() + auxiliary.square().mean()).backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_batch_of_equal_widths_reads_as_its_lines_alone(name: str) -> None:
+    network = small(name).eval()
+    images = torch.rand(3, 1, network.config.height, 48)
+    with torch.inference_mode():
+        together = network(images)[0]
+        alone = torch.cat([network(image[None])[0] for image in images])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_gated_sees_only_its_neighbourhood_and_crnn_the_whole_line() -> None:
+    reach = {}
+    for name in ARCHITECTURES:
+        network = small(name).eval()
+        images = torch.rand(1, 1, network.config.height, 240, requires_grad=True)
+        network(images)[0][0, 0].sum().backward()  # what the first frame depends on
+        assert images.grad is not None
+        reach[name] = int(images.grad.abs().amax(dim=(0, 1, 2)).nonzero().max())  # px
+    assert reach["gated"] < 120
+    assert reach["crnn"] > 200
+
+
+def test_unknown_architecture() -> None:
+    with pytest.raises(UsageError, match="did you mean 'gated'"):
+        build_network("gatet", {}, 5)
+
+
+WRONG = [  # architecture, its [network] table, what the message must hold
+    ("crnn", {"hiden": 3}, "did you mean 'hidden'"),
+    ("gated", {"dilation": [1]}, "did you mean 'dilations'"),
+    ("crnn", {"channels": [1, 2]}, "wanted 3 values"),
+    ("crnn", {"hidden": "many"}, "wanted int"),
+    ("crnn", {"hidden": 0}, "hidden is 0"),
+    ("crnn", {"hidden": 10**9}, "wanted 1 to 1024"),  # would exhaust the memory
+    ("crnn", {"layers": 1000}, "wanted 1 to 16"),
+    ("gated", {"blocks": [1, 1, 10**6]}, "wanted 1 to 16"),
+    ("gated", {"dilations": [1] * 99}, "dilations"),
+    ("gated", {"height": 44}, "multiple of 8"),
+    ("gated", {"height": 0}, "multiple of 8"),
+    ("crnn", {"height": 10**6}, "multiple of 8"),
+    ("gated", {"kernel": 4}, "odd"),
+    ("gated", {"dropout": 1.5}, "dropout"),
+]
+
+
+@pytest.mark.parametrize(("name", "table", "message"), WRONG)
+def test_wrong_networks(name: str, table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build_network(name, table, 5)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

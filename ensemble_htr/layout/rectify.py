@@ -27,6 +27,7 @@ __all__ = ["RectifyOptions", "page_thickness", "rectify", "rectify_page", "whole
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
 UPRIGHT = 4.0  # a box so many times taller than wide holds a line written upwards
+ABSURD = 1e6  # px; no scan is wider
 LONGEST = 30_000  # px; OpenCV's remap indexes with 16 bits
 
 
@@ -192,10 +193,10 @@ def _points(points: Sequence[Point], shape: tuple[int, ...] | None = None) -> Fl
     the page, none lies farther outside it than the page is wide and high."""
     array = np.asarray(points, np.float64).reshape(-1, 2)
     array = array[np.isfinite(array).all(1)]
-    if shape is not None:
-        height, width = shape[:2]
-        array = np.clip(array, (-width, -height), (2 * width, 2 * height))
-    return array
+    if shape is None:
+        return np.clip(array, -ABSURD, ABSURD)
+    height, width = shape[:2]
+    return np.clip(array, (-width, -height), (2 * width, 2 * height))
 
 
 def _thickness(baseline: Floats, polygon: Floats) -> float:

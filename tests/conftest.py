@@ -4,6 +4,7 @@ pages cut from the bundled sample."""
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ _SIZES: dict[str, dict[str, Any]] = {
     "crnn": {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
     "crnn-b": {"stem": 4, "channels": (4, 4, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Shells start background jobs with Ctrl-C ignored, and children inherit that: without this,
+    tests of interruption would wait for nothing there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

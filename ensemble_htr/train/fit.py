@@ -5,11 +5,14 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
+import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ def _say(text: str) -> None:
 
 
 def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
-    """Fit and write ``model.toml`` and ``combiner.json`` of the ensemble ``folder``."""
+    """Fit and write ``model.toml``, ``combiner.json``, card and lock of the ensemble."""
     options = PipelineOptions(model=str(folder.resolve()))
     (folder / "lock.json").unlink(missing_ok=True)
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
@@ -68,7 +71,22 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
     }
     model = JudgeModel(modes=modes, facts=facts)
     atomic_write(folder / "combiner.json", dump_judge(model))
+    atomic_write(folder / "card.md", _card(model, beam))
+    write_lock(
+        folder,
+        ["model.toml", "combiner.json"],
+        licence="Apache-2.0",
+        data={"split": split.name, "readings": _hash(heard)},
+        tools={"python": platform.python_version(), "scikit-learn": version("scikit-learn")},
+        facts=facts,
+    )
     return model
+
+
+def _hash(heard: Sequence[Heard]) -> str:
+    """sha256 over the lines that were fitted on and their transcriptions."""
+    rows = (f"{h.page}/{h.id}\t{h.truth}\n" for h in heard)
+    return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
 # ---- in the worker processes -------------------------------------------------------------------
@@ -167,6 +185,25 @@ def _fit(
     return calibrate(judge, items(judge, range(len(heard))), mode)
 
 
+def _card(model: JudgeModel, beam: BeamOptions) -> str:
+    facts, heard = model.facts, model.modes["image+lm"]
+    says = ", ".join(f"{name} {weight:.2f}" for name, weight in heard.images.items())
+    return f"""# default
+
+The shipped ensemble: `model.toml` says who reads, `combiner.json` who is believed.
+
+- **Made by**: `make fit`: fusion weights, the judge's four sets of weights and its calibration, on
+  {facts["split"]} ({facts["lines"]} lines of {facts["documents"]} documents, of them
+  {facts["lines_with_a_letter"]} with a letter), pages that no recognizer and no language model saw.
+- **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
+  forced scores weigh {says}, the language model {heard.language:.2f}, a token {heard.length:.2f}.
+- **What it scores**: `eval/recognition.md`.
+- **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
+  recognizers that its lock names; other recognizers want another fit.
+- **Licence**: Apache-2.0.
+"""
+
+
 def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
     names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
     atomic_write(
@@ -187,15 +224,7 @@ def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
 def main(folder: Path, data: Path | None, split: str, jobs: int) -> None:
     """Fit the ensemble in FOLDER on a split that no recognizer has seen."""
     root = data or Path(os.environ.get("ENSEMBLE_HTR_DATA", "../shared/data"))
-    model = fit_ensemble(folder, root / split, jobs)
-    write_lock(
-        folder,
-        ["model.toml", "combiner.json"],
-        licence="Apache-2.0",
-        data={split: "fr19, see its README"},
-        tools={},
-        facts=dict(model.facts),
-    )
+    fit_ensemble(folder, root / split, jobs)
 
 
 if __name__ == "__main__":

@@ -47,16 +47,33 @@ class RectifyOptions:
 
 def page_thickness(lines: Iterable[Line]) -> float:
     """Median line thickness of a page in pixels (polygon area / baseline length); without any
-    polygon three quarters of the median distance between neighbouring baselines; else 46."""
+    polygon three quarters of the median distance to the next baseline below; else 46."""
     shapes = [(_points(line.baseline), _points(line.polygon)) for line in lines]
     values = [_thickness(baseline, polygon) for baseline, polygon in shapes if len(polygon) >= 3]
     values = [v for v in values if v > 1.0]
     if values:
         return float(np.median(values))
-    middles = sorted(float(baseline[:, 1].mean()) for baseline, _ in shapes if len(baseline))
-    gaps = np.diff(middles)
-    gaps = gaps[gaps > 4.0]
-    return float(0.75 * np.median(gaps)) if len(gaps) else 46.0
+    gaps = _gaps([baseline for baseline, _ in shapes if len(baseline)])
+    return float(0.75 * np.median(gaps)) if gaps else 46.0
+
+
+def _gaps(baselines: Sequence[Floats]) -> list[float]:
+    """For each baseline the distance down to the next one below it, in px; lines beside it (other
+    columns, cells of a table) and upright ones do not count."""
+    if not baselines:
+        return []
+    low = np.array([baseline.min(0) for baseline in baselines])
+    high = np.array([baseline.max(0) for baseline in baselines])
+    middle = np.array([baseline[:, 1].mean() for baseline in baselines])
+    wide, tall = (high - low).T
+    level = wide > tall
+    gaps = []
+    for i in np.flatnonzero(level):
+        shared = np.minimum(high[i, 0], high[:, 0]) - np.maximum(low[i, 0], low[:, 0])
+        below = level & (shared > 0.5 * np.minimum(wide[i], wide)) & (middle > middle[i] + 4.0)
+        if below.any():
+            gaps.append(float(middle[below].min() - middle[i]))
+    return gaps
 
 
 def rectify_page(
@@ -110,7 +127,7 @@ def _extent(
         below = float(np.clip(-np.min(up), 0.15 * size, options.below * size))
     else:
         start, stop = -0.2 * size, _length(path) + 0.2 * size
-        above, below = 0.85 * size, 0.4 * size
+        above, below = 0.92 * size, 0.48 * size  # medians of lines that have a polygon
     missing = options.least * size - (above + below)
     if missing > 0:
         above, below = above + 0.7 * missing, below + 0.3 * missing

@@ -19,7 +19,7 @@ _PLACE = click.Path(path_type=Path)
 @click.option(
     "--quality",
     type=click.IntRange(0, 100),
-    default=28,
+    default=25,
     show_default=True,
     help="WebP quality of --pack; 0 = lossless.",
 )

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _MAGIC = b"EHTRPACK1\n"
+_FAINT = 0.5  # WebP crops are stored at half contrast: full ink on bare paper costs twice the bytes
 _FIELDS = ("id", "doc", "hand", "source", "text")  # of a line, in the index of a pack
 
 
@@ -86,14 +87,13 @@ def _hands(manifest: Path) -> dict[str, str]:
 
 
 def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
-    """Write crops as one file: magic, length of the JSON index, index, WebP images.
+    """Write crops as one file: magic, length of the JSON index, index, images.
 
-    ``quality`` 1-100 is WebP's; 0 stores lossless PNG. Returns the size in bytes.
+    ``quality`` 1-100 is WebP's (stored at half contrast); 0 stores lossless PNG. Returns the size in bytes.
     """
     index, blobs = [], []
     for sample in samples:
-        kind, flags = (".webp", [cv2.IMWRITE_WEBP_QUALITY, quality]) if quality else (".png", [])
-        blob = cv2.imencode(kind, sample.image, flags)[1].tobytes()
+        blob = _encode(sample.image, quality)
         index.append({f: getattr(sample, f) for f in _FIELDS} | {"bytes": len(blob)})
         blobs.append(blob)
     head = json.dumps(index, ensure_ascii=False).encode()
@@ -130,6 +130,13 @@ def read_pack(path: Path) -> list[Sample]:
     return samples
 
 
+def _encode(image: NDArray[np.uint8], quality: int) -> bytes:
+    if not quality:
+        return cv2.imencode(".png", image)[1].tobytes()
+    faint = cv2.convertScaleAbs(image, alpha=_FAINT)
+    return cv2.imencode(".webp", faint, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+
+
 def _decode(data: bytes, at: int, size: int) -> NDArray[np.uint8]:
     """The image in ``data[at : at + size]``; raises `ValueError`."""
     if size < 1 or at + size > len(data):
@@ -137,6 +144,8 @@ def _decode(data: bytes, at: int, size: int) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8, size, at), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise ValueError("an image does not decode")
+    if data.startswith(b"RIFF", at):
+        image = cv2.convertScaleAbs(image, alpha=1 / _FAINT)
     return np.asarray(image, np.uint8)
 
 

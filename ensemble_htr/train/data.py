@@ -89,7 +89,8 @@ def _hands(manifest: Path) -> dict[str, str]:
 def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
     """Write crops as one file: magic, length of the JSON index, index, images.
 
-    ``quality`` 1-100 is WebP's (stored at half contrast); 0 stores lossless PNG. Returns the size in bytes.
+    ``quality`` 1-100 is WebP's (stored at half contrast); 0 stores lossless PNG. Returns the
+    size in bytes.
     """
     index, blobs = [], []
     for sample in samples:

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from ensemble_htr.evaluate import Report, score_records, to_json
-from ensemble_htr.io.records import Record
+from ensemble_htr.io.records import Record, load_records
 from ensemble_htr.io.sources import PageSource
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import profile
@@ -136,6 +136,24 @@ def per_document(report: Report) -> str:
     return "\n".join(out)
 
 
+def bits(pipeline: Pipeline, rows: Rows, latin: Path) -> str:
+    """Bits per character under the LM: by document of val, and of text that is not French."""
+    per_doc: dict[str, list[str]] = {}
+    for record in rows["gated"]:
+        per_doc.setdefault(record.doc, []).append(record.text)
+    values = sorted(pipeline.lm_fits(texts)[1] for texts in per_doc.values())
+    middle = values[len(values) // 2]
+    out = [
+        f"Greedy readings of gated, by document of val: {values[0]:.2f} to {values[-1]:.2f} bits "
+        f"per character, median {middle:.2f}."
+    ]
+    if latin.is_dir():
+        foreign = pipeline.lm_fits(r.text for r in load_records(latin))[1]
+        out.append(f"Medieval Latin (transcriptions of hard/val): {foreign:.2f}.")
+    out.append(f"The LM speaks up to {pipeline.judge.model.foreign_bits}.")
+    return " ".join(out)
+
+
 def commit() -> str:
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
@@ -150,10 +168,12 @@ def commit() -> str:
 def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
     """Read the splits of DATA/fr19 in every way and write the tables."""
     reports: dict[str, Report] = {}
+    kept: dict[str, Rows] = {}
     options = PipelineOptions(model=model)
     for split in splits.split(","):
         rows = merged(each_page(read_all_ways, data / "fr19" / split, options, jobs))
         truth = rows.pop("truth")
+        kept[split] = rows
         reports[split] = score_records(truth, rows, profile("fr-archive"), letters_only=True)
     pipeline = Pipeline.load(options)
     recipes = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
@@ -174,6 +194,8 @@ def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
         gains(reports),
         "## Diversity\n\nErrors of the greedy readings on the same reference characters.\n\n"
         + diversity(reports),
+        "## Where the LM speaks in `combine`\n\n"
+        + bits(pipeline, next(iter(kept.values())), data / "hard" / "val"),
         *(f"## {split} by document (CER %)\n\n{per_document(r)}" for split, r in reports.items()),
     ]
     (out / "recognition.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -26,7 +26,7 @@ __all__ = ["RectifyOptions", "page_thickness", "rectify", "rectify_page", "whole
 
 Floats = NDArray[np.float64]
 Image = NDArray[np.uint8]
-UPRIGHT = 4.0  # a box so many times taller than wide holds a line written upwards
+UPRIGHT = 4.0  # a box so many times taller than wide holds a line written downwards
 ABSURD = 1e6  # px; no scan is wider
 LONGEST = 30_000  # px; OpenCV's remap indexes with 16 bits
 
@@ -324,9 +324,9 @@ def _baseline_of(polygon: Floats) -> Floats:
         return np.empty((0, 2))
     low, high = polygon.min(0), polygon.max(0)
     width, height = high - low
-    if height > UPRIGHT * width:  # a margin note written upwards
-        x = low[0] + 0.7 * width
-        return np.array([[x, high[1]], [x, low[1]]])
+    if height > UPRIGHT * width:  # a note in the margin: all of fr19's long ones run downwards
+        x = low[0] + 0.3 * width
+        return np.array([[x, low[1]], [x, high[1]]])
     closed = np.vstack([polygon, polygon[:1]])
     count = int(np.clip(width / max(height, 1.0) * 2, 2, 64))
     points = []

@@ -57,7 +57,7 @@ class Progress:
     step: int = 0  # optimizer steps done in all
     batch: int = 0  # batches done in this epoch
     best: float = math.inf  # val CER of the kept weights
-    best_epoch: int = -1
+    best_epoch: int = 0
     seconds: float = 0.0  # time spent training, over all resumptions
     lines: int = 0
     loss: float = 0.0  # sum over the lines read in this epoch so far
@@ -148,7 +148,7 @@ class Trainer:
 
     def _unfinished(self) -> bool:
         p, options = self.progress, self.recipe.train
-        return p.epoch < options.epochs and p.epoch - p.best_epoch <= options.patience
+        return p.epoch < options.epochs and p.epoch - p.best_epoch < options.patience
 
     def _trim_log(self) -> None:
         """Leave out what a killed run logged after the checkpoint: it will be done again."""

@@ -190,14 +190,14 @@ def test_a_baseline_alone_and_a_box_alone_find_the_same_ink() -> None:
         assert crop.shape[1] == pytest.approx(whole.shape[1], rel=0.35)
 
 
-def test_a_tall_box_is_read_upwards() -> None:
-    """Like a line that has a baseline from the foot to the head of the box."""
-    image = page((900, 900), upwards, LENGTH)
-    xs, ys = zip(*line_at(upwards, LENGTH).polygon, strict=True)
+def test_a_tall_box_is_read_downwards() -> None:
+    """Like a line that has a baseline from the head to the foot of the box."""
+    image = page((900, 900), downwards, LENGTH)
+    xs, ys = zip(*line_at(downwards, LENGTH).polygon, strict=True)
     box = ((min(xs), min(ys)), (max(xs), min(ys)), (max(xs), max(ys)), (min(xs), max(ys)))
     line = Line(id="v", polygon=box)
     assert page_thickness([line]) == pytest.approx(T, rel=0.05)
-    found, wanted = rectify(image, line, T).image, crop_of(upwards)
+    found, wanted = rectify(image, line, T).image, crop_of(downwards)
     assert found is not None
     assert alike(wanted, found) > 0.95
 

@@ -137,7 +137,7 @@ def test_early_stopping(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
     trainer = Trainer(recipe, lines(20, 1, "train"), lines(8, 2, "val"), tmp_path, silent)
     done = trainer.run()
     assert done.epoch < 50
-    assert done.epoch - done.best_epoch == 3
+    assert done.epoch - done.best_epoch == 2
 
 
 def test_lines_without_letters_are_judged_as_a_whole(

@@ -1,0 +1,67 @@
+"""The order of the stages, on a tiny untrained ensemble."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra [recognize]")
+pytest.importorskip("cv2")
+
+from ensemble_htr.assets import resolve  # noqa: E402
+from ensemble_htr.errors import UsageError  # noqa: E402
+from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.types import Hypothesis  # noqa: E402
+
+
+@pytest.fixture
+def load(tiny_home: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    return lambda **options: Pipeline.load(PipelineOptions(model="tiny", **options))
+
+
+def test_every_line_gets_a_reading_that_explains_itself(load) -> None:  # type: ignore[no-untyped-def]
+    result = load().read_page(resolve("sample", "letter") / "page.xml")
+    assert set(result.readings) == {line.id for line in result.page.lines}
+    for reading in result.readings.values():
+        assert reading.network is not None
+        assert {s for s in reading.network.sources if "#" not in s} == {"crnn", "crnn-b"}
+        for slot in reading.network.slots:
+            assert sum(a.evidence["posterior"] for a in slot.arcs) == pytest.approx(1.0)
+            if len(slot.arcs) > 1:
+                assert {"forced:crnn", "forced:crnn-b", "lm"} <= set(slot.arcs[0].evidence)
+
+
+def test_foreign_readings_join_ours(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(lm=False)
+    _, lines = _first(pipeline)
+    reading = pipeline.combine_with_image(lines[0], [Hypothesis("abbyy", tuple("le dix"))])
+    assert reading.network is not None
+    assert {"abbyy", "crnn", "crnn-b"} <= set(reading.network.sources)
+    with pytest.raises(UsageError, match="rename"):
+        pipeline.combine_with_image(lines[0], [Hypothesis("crnn", tuple("le"))])
+
+
+def _first(pipeline: Pipeline):  # type: ignore[no-untyped-def]
+    from ensemble_htr.io.pages import read_page
+
+    return pipeline.cut(read_page(resolve("sample", "letter") / "page.xml"))
+
+
+def test_a_subset_of_recognizers_and_an_unknown_one(load) -> None:  # type: ignore[no-untyped-def]
+    assert [r.name for r in load(recognizers=("crnn",)).recognizers] == ["crnn"]
+    with pytest.raises(UsageError, match="did you mean 'crnn"):
+        load(recognizers=("crn",))
+
+
+def test_what_decides_the_text_is_in_the_fingerprint(load) -> None:  # type: ignore[no-untyped-def]
+    prints = [load(**o).fingerprint() for o in ({}, {"lm": False}, {"recognizers": ("crnn",)})]
+    assert len(set(prints)) == 3 and load().fingerprint() == prints[0]
+
+
+def test_the_lm_is_kept_from_text_that_it_does_not_know(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(images=False)
+    french, bits = pipeline.lm_fits(["demeurant à Paris rue de la Paix", "vente par Monsieur"])
+    other, more = pipeline.lm_fits(["xqj wkzv bhgt qqpl zxcv", "kkwq jjzx vvbq"])
+    assert french and not other and bits < more

@@ -46,6 +46,6 @@ def plot_log(log: Path, out: Path) -> bool:
     right.plot(epochs, [100 * r["val_cer"] for r in rows], ".--", label="val, all lines")
     right.set_ylabel("greedy CER %")
     right.set_ylim(0, min(100, right.get_ylim()[1]))
-    figure.legend(loc="upper right", frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(out, dpi=110)
     return True

@@ -194,7 +194,9 @@ The shipped ensemble: `model.toml` says who reads, `combiner.json` who is believ
 
 - **Made by**: `make fit`: fusion weights, the judge's four sets of weights and its calibration, on
   {facts["split"]} ({facts["lines"]} lines of {facts["documents"]} documents, of them
-  {facts["lines_with_a_letter"]} with a letter), pages that no recognizer and no language model saw.
+  {facts["lines_with_a_letter"]} with a letter), pages that no recognizer was trained
+  on and whose text no language model counted (the mixing weights of the language model were
+  fitted on the same split).
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
   forced scores weigh {says}, the language model {heard.language:.2f}, a token {heard.length:.2f}.
 - **What it scores**: `eval/recognition.md`.

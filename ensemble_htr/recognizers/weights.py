@@ -58,7 +58,8 @@ def save_weights(
         small[name] = half.contiguous()
     words = {"architecture": architecture, "network": dict(network), "alphabet": list(alphabet)}
     words |= {"profile": profile, "facts": dict(facts)}
-    data = save(small, {"format": FORMAT, "model": json.dumps(words, ensure_ascii=False)})
+    meta = {"format": FORMAT, "model": json.dumps(words, ensure_ascii=False)}
+    data = _in_order(save(small, meta))
     temporary = path.with_name(path.name + ".part")
     try:
         temporary.write_bytes(data)
@@ -66,6 +67,16 @@ def save_weights(
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _in_order(data: bytes) -> bytes:
+    """The file with sorted metadata (safetensors writes it in random order), else the same."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def load_weights(path: Path) -> Weights:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ensemble_htr.errors import AssetError, InputError
 from ensemble_htr.protocols import Decoder, TextScorer
+from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import load_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.types import Hypothesis, Line, Posteriors
@@ -62,7 +62,7 @@ class CtcRecognizer:
         self.stride = int(network.config.pixels_per_frame)  # type: ignore[union-attr,arg-type]
         network = network.to(self.device).eval()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.half = precision == "auto" and (self.device.type == "cuda" or _native_bf16())
+        self.half = precision == "auto" and (self.device.type == "cuda" or has_fast_bf16())
         self.decoder, self.scorer = decoder, scorer
 
     def posteriors(self, lines: Sequence[Line]) -> list[Posteriors]:
@@ -114,28 +114,9 @@ def padded_width(width: int) -> int:
 def _scaled(line: Line, height: int) -> NDArray[np.uint8]:
     if line.image is None or line.image.ndim != 2 or 0 in line.image.shape:
         raise InputError(f"line {line.id}: has no image; cut it from its page first")
-    rows, columns = line.image.shape
-    if rows == height:
-        return line.image
-    how = cv2.INTER_AREA if height < rows else cv2.INTER_LINEAR
-    width = max(1, round(columns * height / rows))
-    return np.asarray(cv2.resize(line.image, (width, height), interpolation=how), np.uint8)
+    return scale_to_height(line.image, height)
 
 
 def _height(line: Line) -> int:
     assert line.image is not None
     return line.image.shape[0]
-
-
-def _native_bf16() -> bool:
-    return bool(_flag("avx512_bf16") or _flag("amx_bf16"))
-
-
-def _flag(name: str) -> bool:
-    query: Callable[[], bool] | None = getattr(torch.backends.cpu, "_is_" + name, None)
-    if query is not None:
-        return bool(query())
-    try:
-        return name in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False

@@ -32,6 +32,7 @@ from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import AssetError, InputError, OutputError
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
+from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
@@ -40,7 +41,7 @@ from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, wei
 from ensemble_htr.train.plot import read_log
 from ensemble_htr.train.recipe import Recipe
 
-__all__ = ["Trainer", "has_fast_bf16"]
+__all__ = ["Trainer"]
 
 Say = Callable[[str], None]
 _UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
@@ -369,24 +370,6 @@ def _interrupts() -> Iterator[list[int]]:
         yield caught
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def scale_to_height(image: Any, height: int) -> Any:
-    """Resize ``uint8 (H, W)`` to ``height`` rows, aspect ratio kept."""
-    if image.shape[0] == height:
-        return image
-    width = max(1, round(image.shape[1] * height / image.shape[0]))
-    how = cv2.INTER_AREA if height < image.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=how)
-
-
-def has_fast_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively (avx512_bf16 or AMX)."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _decayed(net: nn.Module, decay: float) -> list[dict[str, Any]]:

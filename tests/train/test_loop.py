@@ -16,9 +16,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from ensemble_htr.errors import AssetError, InputError, OutputError  # noqa: E402
+from ensemble_htr.recognizers.inputs import scale_to_height  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
-from ensemble_htr.train.loop import Progress, Trainer, scale_to_height  # noqa: E402
+from ensemble_htr.train.loop import Progress, Trainer  # noqa: E402
 from ensemble_htr.train.plot import plot_log  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
 

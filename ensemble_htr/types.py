@@ -53,12 +53,15 @@ class Line:
     kind: str = ""  # line or region type named by the source ("printed", "margin", ...)
     image: NDArray[np.uint8] | None = field(default=None, compare=False)
     confirmed: bool = False  # a human vouched for ``text`` (PAGE index 0, ALTO CS="true")
+    regions: tuple[str, ...] = ()  # types and "#id" of the regions around it, the nearest first
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """The geometry of one page, without pixels. ``width`` and ``height`` are those that the XML
-    claims, in pixels (0 if it is silent); ``image`` is the image file that was found."""
+    claims, in pixels (0 if it is silent); ``image`` is the image file that was found, ``frame`` the
+    page in it where it has several. A whole page without any XML has format "image" and no lines
+    until a segmenter finds them."""
 
     stem: str
     lines: tuple[Line, ...]
@@ -67,7 +70,8 @@ class Page:
     image: Path | None = None
     source: Path | None = None  # the XML file
     doc: str = ""
-    format: str = ""  # "page", "alto", "image"
+    format: str = ""  # "page", "alto", "hocr", "image"
+    frame: int = 0  # of a PDF or TIFF of several pages, from 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +80,14 @@ class Posteriors:
 
     ``logp`` is natural-log ``float32 (frames, 1 + V)`` with column 0 = blank and column ``i + 1``
     = ``alphabet[i]``; each row sums to one in probability. ``pixels_per_frame`` is measured on
-    ``Line.image``.
+    ``Line.image``. ``memory`` is what a network with an autoregressive decoder must keep of the
+    line to write and to score texts later: its encoder's answer, ``float16 (T, width)``.
     """
 
     logp: NDArray[np.float32]
     alphabet: tuple[str, ...]
     pixels_per_frame: float = 1.0
+    memory: NDArray[np.float16] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.logp.ndim != 2 or self.logp.shape[1] != 1 + len(self.alphabet):

@@ -104,18 +104,15 @@ def _ink_points(
     ink = np.asarray(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, disc), np.float64)
     floor = max(float(np.percentile(ink, 80)), 8.0)
     ys, xs = np.nonzero(ink > floor)
-    return xs - size[0] / 2, ys.astype(np.float64), ink[ys, xs] - floor
+    spread = np.random.default_rng(0).random(len(ys))  # whole rows would favour 0 degrees
+    return xs - size[0] / 2, ys + spread, ink[ys, xs] - floor
 
 
 def _sharpness(
     xs: NDArray[np.float64], ys: NDArray[np.float64], weights: NDArray[np.float64], angle: float
 ) -> float:
     rows = ys - xs * math.tan(math.radians(angle))
-    rows -= rows.min()
-    low = rows.astype(np.int64)
-    part = rows - low  # shared between two rows, else round numbers look sharp at 0 degrees
-    profile = np.bincount(low, weights * (1 - part), low.max() + 2)
-    profile[1:] += np.bincount(low, weights * part, low.max() + 1)
+    profile = np.bincount((rows - rows.min()).astype(np.int64), weights)
     return float((np.diff(profile) ** 2).sum())
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ensemble_htr.errors import OutputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_stream", "atomic_write", "is_temporary", "temporary_name"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -18,25 +25,44 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     regular file (``/dev/stdout``, a named pipe) is written to as it is, and a link is followed.
     Raises `OutputError` in one line; whatever stood at ``path`` before is then still whole.
     """
-    raw = data.encode("utf-8") if isinstance(data, str) else data
+    with atomic_stream(path) as stream:
+        stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def atomic_stream(path: Path) -> Iterator[BinaryIO]:
+    """As `atomic_write`, for what comes piece by piece: the file is there when the block ends, and
+    not at all where it raises."""
     path = _behind_links(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / temporary_name()
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(raw)
+            with open(path, "wb") as stream:
+                yield stream
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "xb") as stream:
-                stream.write(raw)
+                yield stream
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written: {error.strerror or error}; "
-            "choose an output folder that you may write to"
-        ) from None
+        advice = "choose an output folder that you may write to"
+        if error.errno in _FULL:
+            advice = "make room there, or choose another output folder"
+        reason = error.strerror or error
+        raise OutputError(f"{path}: cannot be written: {reason}; {advice}") from error
+
+
+def temporary_name() -> str:
+    """A new hidden name; what bears one is nobody's once the process that made it is gone."""
+    return f".{secrets.token_hex(8)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `temporary_name` gives such names."""
+    return re.fullmatch(r"\.[0-9a-f]{16}\.tmp", name) is not None
 
 
 def _behind_links(path: Path) -> Path:

@@ -16,16 +16,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ensemble_htr import __version__
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import resolve, sha256_file
 from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
 from ensemble_htr.config import load_toml, to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.errors import AssetError, MissingDependencyError, UsageError, did_you_mean
+from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages
-from ensemble_htr.protocols import LanguageModel
-from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
+from ensemble_htr.layout.preprocess import Preprocess
+from ensemble_htr.layout.rectify import RectifyOptions
+from ensemble_htr.protocols import LanguageModel, WritingRecognizer
+from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading, SearchOptions
 
 if TYPE_CHECKING:
     from ensemble_htr.recognizers.ctc import CtcRecognizer
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions"]
 
 _LOG = logging.getLogger("ensemble_htr")
+Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class ModelConfig:
     lm: str = ""  # "" = none
     combiner: str = ""  # file in the ensemble's folder; "" = unfitted
     beam: BeamOptions = field(default_factory=BeamOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
+    preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class PipelineOptions:
     combiner: Path | None = None  # another judge file
     lm: bool = True
     images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
+    cache: Path | None = None  # folder that keeps cut lines from one run to the next
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class Pipeline:
     judge: Judge
     products: Mapping[str, str]  # name -> sha256
     notices: list[str] = field(default_factory=list)
+    cache: LineCache | None = None
 
     @classmethod
     def load(cls, options: PipelineOptions | None = None) -> Pipeline:
@@ -84,7 +93,9 @@ class Pipeline:
         judge, notices = _load_judge(folder, config, options, products)
         recognizers = tuple(_recognizer(n, products) for n in names) if options.images else ()
         decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
-        return cls(options, config, recognizers, decoders, lm, Judge(judge, lm), products, notices)
+        cache = None if options.cache is None else LineCache(options.cache, _seed(config))
+        judging = Judge(judge, lm)
+        return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache)
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -112,20 +123,42 @@ class Pipeline:
     def cut(self, page: Page) -> tuple[Page, list[Line]]:
         """Load the page's image and cut its lines; the page comes back in the image's pixels."""
         _need_images()
+        return self._cut(page) if self.cache is None else self.cache.cut(page, self._cut)
+
+    def _cut(self, page: Page) -> tuple[Page, list[Line]]:
         from ensemble_htr.io.images import load_page
-        from ensemble_htr.layout.rectify import rectify_page, whole_image
+        from ensemble_htr.layout.preprocess import cut_lines, cut_whole
 
         page, pixels = load_page(page)
         if page.format == "image":
-            return page, [whole_image(pixels, page.lines[0].id)]
-        return page, rectify_page(pixels, page.lines)
+            return page, [cut_whole(pixels, page.lines[0].id, self.config.preprocess)]
+        return page, cut_lines(pixels, page.lines, self.config.preprocess)
 
     # ---- lines ---------------------------------------------------------------------------
 
     def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
         """Read rectified lines with all recognizers together."""
         heard = [r.posteriors(lines) for r in self.recognizers]
-        return [self.judge_line([each[i] for each in heard]) for i in range(len(lines))]
+        written = self.written(heard)
+        return [
+            self.judge_line([each[i] for each in heard], written=written[i])
+            for i in range(len(lines))
+        ]
+
+    def written(self, heard: Sequence[Sequence[Posteriors]]) -> list[Written]:
+        """What the decoders of the recognizers that have one write, line by line (they write many
+        lines side by side); ``heard`` has the posteriors of each recognizer."""
+        found: list[Written] = [{} for _ in (heard[0] if heard else ())]
+        for recognizer, posteriors in zip(self.recognizers, heard, strict=True):
+            if isinstance(recognizer, WritingRecognizer):
+                search = self.config.search
+                spoken = self.lm is not None and search.alpha > 0
+                plain = replace(search, beam=1, n_best=1) if spoken else search
+                alone = recognizer.write(posteriors, plain)
+                fused = recognizer.write(posteriors, search, self.lm) if spoken else alone
+                for line, one, more in zip(found, alone, fused, strict=True):
+                    line[recognizer.name] = (one[0], more)
+        return found
 
     def combine_line(
         self,
@@ -149,21 +182,41 @@ class Pipeline:
         return self.judge_line(posteriors, rows, alternatives, use_lm)
 
     def hypotheses(
-        self, posteriors: Sequence[Posteriors]
+        self, posteriors: Sequence[Posteriors], written: Written | None = None
     ) -> tuple[list[Hypothesis], list[Hypothesis]]:
-        """Of one line: every recognizer's image-only row, and its LM-fused n-best."""
+        """Of one line: every recognizer's image-only row, and its LM-fused n-best.
+
+        One that writes is two engines: its decoder under its own name, and as ``NAME-ctc`` what
+        its posteriors say. ``written`` is the line's part of `written`.
+        """
+        if written is None:
+            (written,) = self.written([[p] for p in posteriors]) or [{}]
         rows, alternatives = [], []
         for recognizer, p in zip(self.recognizers, posteriors, strict=True):
-            rows.append(greedy(p, recognizer.name))
-            alternatives += self.decoders[recognizer.name].decode(p)
+            name = recognizer.name
+            if name in written:
+                row, fused = written[name]
+                rows.append(row)
+                alternatives += fused
+                name = f"{name}-ctc"
+            rows.append(greedy(p, name))
+            alternatives += [
+                replace(h, source=name) for h in self.decoders[recognizer.name].decode(p)
+            ]
         return rows, alternatives
 
     def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
         """The forced scores of any texts by every recognizer that has seen this line."""
-        heard = {r.name: p for r, p in zip(self.recognizers, posteriors, strict=True)}
 
         def score(texts: Sequence[tuple[str, ...]]) -> Mapping[str, list[float]]:
-            return {name: ctc_score(p, texts) for name, p in heard.items()}
+            said: dict[str, list[float]] = {}
+            for recognizer, p in zip(self.recognizers, posteriors, strict=True):
+                name = recognizer.name
+                if isinstance(recognizer, WritingRecognizer):
+                    said[name] = recognizer.dictate(p, texts)
+                    name = f"{name}-ctc"
+                said[name] = ctc_score(p, texts)
+            return said
 
         return score
 
@@ -184,14 +237,21 @@ class Pipeline:
         rows: Sequence[Hypothesis] = (),
         alternatives: Sequence[Hypothesis] = (),
         use_lm: bool = True,
+        written: Written | None = None,
     ) -> Reading:
         """Judge one line from its posteriors, one of each recognizer, and foreign readings."""
-        own, own_alternatives = self.hypotheses(posteriors)
+        own, own_alternatives = self.hypotheses(posteriors, written)
         taken = {row.source for row in rows}
         if clash := sorted(taken & {row.source for row in own}):
             raise UsageError(f"engine '{clash[0]}' has the name of our own recognizer: rename it")
         network = SumOfPairsAligner().align([*rows, *own], [*alternatives, *own_alternatives])
         return self.judge.read(network, self.scorer(posteriors), use_lm)
+
+
+def _seed(config: ModelConfig) -> str:
+    """What decides how the lines of every page are cut."""
+    facts = [__version__, to_mapping(config.preprocess), to_mapping(RectifyOptions())]
+    return json.dumps(facts, sort_keys=True)
 
 
 def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
@@ -234,11 +294,11 @@ def _recognizer(name: str, products: dict[str, str]) -> CtcRecognizer:
     products[f"models/{name}"] = sha256_file(path) if path.exists() else ""
     import torch
 
-    from ensemble_htr.recognizers.ctc import CtcRecognizer
+    from ensemble_htr.recognizers.attention import load_recognizer
 
     torch.set_num_threads(1)
     decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
-    return CtcRecognizer(name, path, decoder=decoder, scorer=ctc_score)
+    return load_recognizer(name, path, decoder=decoder, scorer=ctc_score)
 
 
 @functools.cache

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
-from ensemble_htr.types import ConfusionNetwork, Hypothesis, Line, Posteriors, Reading
+from ensemble_htr.types import (
+    ConfusionNetwork,
+    Hypothesis,
+    Line,
+    Posteriors,
+    Reading,
+    SearchOptions,
+)
 
 __all__ = [
     "Aligner",
@@ -18,6 +25,7 @@ __all__ = [
     "Rescorer",
     "ScoringRecognizer",
     "TextScorer",
+    "WritingRecognizer",
 ]
 
 
@@ -45,6 +53,22 @@ class ScoringRecognizer(Recognizer, Protocol):
     def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Natural-log probability of each of ``texts[i]`` given ``lines[i]`` (``-inf`` if it
         cannot be written with this recognizer's alphabet at this length)."""
+
+
+@runtime_checkable
+class WritingRecognizer(PosteriorRecognizer, Protocol):
+    """A recognizer whose own decoder writes token by token, from what it kept of a line."""
+
+    def write(
+        self,
+        heard: Sequence[Posteriors],
+        options: SearchOptions | None = None,
+        lm: LanguageModel | None = None,
+    ) -> list[list[Hypothesis]]:
+        """For each line what its decoder writes, best first."""
+
+    def dictate(self, heard: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]:
+        """Natural-log probability of each text, token by token and then the end."""
 
 
 class TextScorer(Protocol):

@@ -9,6 +9,7 @@ Ground floor: imports NumPy and the standard library only. Conventions that hold
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "Point",
     "Posteriors",
     "Reading",
+    "SearchOptions",
     "Slot",
     "Word",
 ]
@@ -95,6 +97,22 @@ class Posteriors:
                 f"posteriors of shape {self.logp.shape} do not fit an alphabet of "
                 f"{len(self.alphabet)} symbols and a blank"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """The beam search of a recognizer that writes token by token (an autoregressive decoder)."""
+
+    beam: int = 4  # hypotheses kept of each line
+    n_best: int = 4
+    alpha: float = 0.0  # weight of the language model (the decoder has learned one of its own)
+    beta: float = 0.0  # bonus per character, in nats, where the language model speaks
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_best <= self.beam <= 64:
+            raise ValueError("search: wanted 1 <= n_best <= beam <= 64")
+        if not 0 <= self.alpha <= 10 or not math.isfinite(self.beta):
+            raise ValueError("search: alpha must lie in 0 to 10 and beta be a number")
 
 
 @dataclass(frozen=True, slots=True)

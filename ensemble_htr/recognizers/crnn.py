@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Crnn", "CrnnConfig", "build"]
+__all__ = ["Crnn", "CrnnConfig", "build", "stage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class Crnn(nn.Module):
             nn.BatchNorm2d(config.stem),
             nn.ReLU(),
         )
-        self.stage1 = _stage(config.stem, c1, config.blocks[0])
-        self.stage2 = _stage(c1, c2, config.blocks[1])
-        self.stage3 = _stage(c2, c3, config.blocks[2])
+        self.stage1 = stage(config.stem, c1, config.blocks[0])
+        self.stage2 = stage(c1, c2, config.blocks[1])
+        self.stage3 = stage(c2, c3, config.blocks[2])
         self.pool = nn.MaxPool2d(2)  # halves height and width
         self.squash = nn.MaxPool2d((2, 1))  # halves the height only
         self.dropout = nn.Dropout(config.dropout)
@@ -93,7 +93,8 @@ class Crnn(nn.Module):
         return self.head(self.dropout(context)), auxiliary
 
 
-def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    """``blocks`` residual blocks, the first of which changes the number of channels."""
     widths = [inputs] + [outputs] * blocks
     return nn.Sequential(*(Residual(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
 

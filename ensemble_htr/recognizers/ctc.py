@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from ensemble_htr.errors import AssetError, InputError
 from ensemble_htr.protocols import Decoder, TextScorer
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
-from ensemble_htr.recognizers.weights import load_weights
+from ensemble_htr.recognizers.weights import Weights, load_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.types import Hypothesis, Line, Posteriors
 
-__all__ = ["CtcRecognizer", "padded_width"]
+__all__ = ["CtcRecognizer", "Impression", "log_softmax", "padded_width"]
 
 Precision = Literal["auto", "fp32"]
+Impression = tuple[NDArray[np.float32], NDArray[np.float16] | None]  # posteriors, memory
 BATCH = 8  # lines of one width read together; more gains nothing on a CPU
 
 
@@ -41,8 +42,9 @@ class CtcRecognizer:
         decoder: Decoder,
         scorer: TextScorer,
         precision: Precision = "auto",
+        weights: Weights | None = None,
     ) -> None:
-        weights = load_weights(path)
+        weights = weights or load_weights(path)
         self.name, self.alphabet, self.profile = name, weights.alphabet, weights.profile
         self.facts = weights.facts
         network = build_network(weights.architecture, dict(weights.network), len(self.alphabet))
@@ -75,11 +77,11 @@ class CtcRecognizer:
         for width, members in groups.items():
             for start in range(0, len(members), BATCH):
                 batch = members[start : start + BATCH]
-                logp = self._forward([images[i] for i in batch], width)
-                for row, i in zip(logp, batch, strict=True):
-                    frames = math.ceil(images[i].shape[1] / self.stride)
+                frames = [math.ceil(images[i].shape[1] / self.stride) for i in batch]
+                heard = self._forward(self._inputs([images[i] for i in batch], width), frames)
+                for (logp, memory), i in zip(heard, batch, strict=True):
                     scale = _height(lines[i]) / self.height
-                    found[i] = Posteriors(row[:frames], self.alphabet, self.stride * scale)
+                    found[i] = Posteriors(logp, self.alphabet, self.stride * scale, memory)
         return [found[i] for i in range(len(lines))]
 
     def read(self, lines: Sequence[Line], n_best: int = 1) -> list[list[Hypothesis]]:
@@ -90,17 +92,25 @@ class CtcRecognizer:
         pairs = zip(self.posteriors(lines), texts, strict=True)
         return [self.scorer(p, [tuple(text) for text in rivals]) for p, rivals in pairs]
 
-    @torch.inference_mode()
-    def _forward(self, images: Sequence[NDArray[np.uint8]], width: int) -> NDArray[np.float32]:
-        """Log posteriors ``(B, frames, 1 + V)`` of images of at most ``width`` columns."""
+    def _inputs(self, images: Sequence[NDArray[np.uint8]], width: int) -> torch.Tensor:
+        """``float (B, 1, height, width)`` of images of at most ``width`` columns."""
         batch = np.zeros((len(images), 1, self.height, width), np.uint8)
         for row, image in zip(batch, images, strict=True):
             row[0, :, : image.shape[1]] = image
         inputs = torch.from_numpy(batch).to(self.device).float() / 255.0
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs.contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
+        """For each line its log posteriors ``(frames, 1 + V)`` and no memory."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits, _ = self.network(inputs)
-        return np.asarray(torch.log_softmax(logits.float(), -1).cpu().numpy(), np.float32)
+        logp = log_softmax(logits)
+        return [(row[:count], None) for row, count in zip(logp, frames, strict=True)]
+
+
+def log_softmax(logits: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(torch.log_softmax(logits.float(), -1).cpu().numpy(), np.float32)
 
 
 def padded_width(width: int) -> int:

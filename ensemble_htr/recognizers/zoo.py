@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES", "build_network"]
 
-ARCHITECTURES = ("crnn", "gated")
+ARCHITECTURES = ("crnn", "gated", "transformer")
+_SMALL = ("blocks", "layers", "kernel", "heads", "encoder", "decoder")
 LARGEST = 1024  # channels, units or rows; weights from elsewhere must not exhaust the memory
 
 C = TypeVar("C")
@@ -36,6 +37,17 @@ def build_network(architecture: str, config: dict[str, Any], symbols: int) -> nn
         if sizes.kernel % 2 == 0:
             raise ConfigError(f"gated network: kernel is {sizes.kernel}, wanted an odd number")
         return gated.build(sizes, symbols)
+    if architecture == "transformer":
+        from ensemble_htr.recognizers import transformer
+
+        form = _sane(from_mapping(config, transformer.TransformerConfig, "transformer network"))
+        if form.kernel % 2 == 0:
+            raise ConfigError(f"transformer network: kernel is {form.kernel}, wanted an odd number")
+        if form.width % (2 * form.heads):
+            raise ConfigError(
+                f"transformer network: width is {form.width}, wanted a multiple of 2 x heads"
+            )
+        return transformer.build(form, symbols)
     raise UsageError(
         f"unknown architecture '{architecture}'{did_you_mean(architecture, ARCHITECTURES)}"
     )
@@ -52,7 +64,7 @@ def _sane(config: C) -> C:
             raise ConfigError(f"network: height is {value}, wanted a multiple of 8 from 16 to 256")
         else:
             sizes = value if isinstance(value, tuple) else (value,)
-            most = 16 if field.name in ("blocks", "layers", "kernel") else LARGEST
+            most = 16 if field.name in _SMALL else LARGEST
             if not 0 < len(sizes) <= 16 or not all(1 <= size <= most for size in sizes):
                 raise ConfigError(f"network: {field.name} is {value}, wanted 1 to {most}")
     return config

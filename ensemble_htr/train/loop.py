@@ -33,7 +33,7 @@ from ensemble_htr.errors import AssetError, InputError, OutputError
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
-from ensemble_htr.recognizers.weights import save_weights
+from ensemble_htr.recognizers.weights import load_weights, save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.augment import augment
@@ -94,7 +94,10 @@ class Trainer:
         network = build_network(recipe.architecture, dict(recipe.network), len(self.alphabet))
         self.net: nn.Module = network.to(self.device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.config = cast(Any, network).config  # CrnnConfig or GatedConfig
+        self.config = cast(Any, network).config  # CrnnConfig, GatedConfig or TransformerConfig
+        self.writes = hasattr(network, "decode")  # also character by character
+        if options.init:
+            say(f"\n{_begin_from(Path(options.init), self.net, self.alphabet)}\n")
         self.height: int = self.config.height
         self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
@@ -184,13 +187,24 @@ class Trainer:
             group["lr"] = rate
         inputs, frames = self._tensor(images)
         targets, lengths = self._targets(chosen)
+        said = wanted = None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            outputs = self.net(inputs)
+            if self.writes:
+                prefix, wanted = self._prefixes(targets, lengths, rng)
+                *outputs, said = self.net(inputs, frames, prefix)
+            else:
+                outputs = self.net(inputs)
         loss = torch.zeros((), device=self.device)
         for logits, weight in zip(outputs, (1.0, options.auxiliary), strict=True):
             log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
             each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
             loss = loss + weight * (each / lengths.clamp(min=1)).mean()
+        if said is not None and wanted is not None:
+            flat, smoothing = said.float().flatten(0, 1), options.smoothing
+            missed = F.cross_entropy(
+                flat, wanted.flatten(), ignore_index=-1, label_smoothing=smoothing
+            )
+            loss = loss + options.attention * missed
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), options.clip)
@@ -235,6 +249,23 @@ class Trainer:
         coded = [[self.code[t] for t in text if t in self.code] for text in texts]
         flat = torch.tensor([c for row in coded for c in row], dtype=torch.long)
         return flat, torch.tensor([len(row) for row in coded])
+
+    def _prefixes(
+        self, targets: Tensor, lengths: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """What the decoder is shown (beginning, characters; some of them wrong, so that it learns
+        to go on after its own errors) and what it shall say (characters, end; -1 = nothing)."""
+        rows = torch.split(targets, lengths.tolist())
+        size, symbols = int(lengths.max()) + 1, len(self.alphabet)
+        shown = np.zeros((len(rows), size), np.int64)
+        wanted = np.full((len(rows), size), -1, np.int64)
+        for i, row in enumerate(rows):
+            shown[i, 0], shown[i, 1 : len(row) + 1] = symbols + 1, row.numpy()
+            wanted[i, : len(row)], wanted[i, len(row)] = row.numpy(), 0
+        wrong = rng.random(shown.shape) < self.recipe.train.wrong_prefix
+        wrong[:, 0] = False
+        shown = np.where(wrong & (shown > 0), rng.integers(1, symbols + 1, shown.shape), shown)
+        return torch.from_numpy(shown).to(self.device), torch.from_numpy(wanted).to(self.device)
 
     # ---- judging and keeping -------------------------------------------------------------
 
@@ -370,6 +401,22 @@ def _interrupts() -> Iterator[list[int]]:
         yield caught
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def _begin_from(path: Path, net: nn.Module, alphabet: Sequence[str]) -> str:
+    """Take over the tensors of other weights that have the name and shape of one of ``net``'s
+    (those that depend on the alphabet only where it is the same); says how many."""
+    given = load_weights(path)
+    own = net.state_dict()
+    same = tuple(given.alphabet) == tuple(alphabet)
+    heads = ("head.", "next.", "embed.")
+    taken = {
+        name: value.to(own[name].dtype)
+        for name, value in given.tensors.items()
+        if name in own and own[name].shape == value.shape and (same or not name.startswith(heads))
+    }
+    net.load_state_dict(taken, strict=False)
+    return f"{path}: {len(taken)} of {len(own)} tensors taken over"
 
 
 def _decayed(net: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -78,6 +78,10 @@ class TrainOptions:
     decay: float = 0.02  # weight decay
     clip: float = 5.0  # largest gradient norm
     auxiliary: float = 0.3  # weight of the shortcut's CTC loss
+    attention: float = 1.0  # weight of the decoder's cross-entropy, where a network has a decoder
+    smoothing: float = 0.05  # of its targets (label smoothing)
+    wrong_prefix: float = 0.05  # share of the characters before that it is shown wrongly
+    init: str = ""  # weights to begin from: tensors of the same name and shape are taken over
     ema: float = 0.998  # decay of the weight average
     patience: int = 8  # epochs without a better val CER before stopping early
     short_first: float = 1.0  # epochs during which only the narrower half of the lines is read
@@ -91,11 +95,15 @@ class TrainOptions:
         for name in ("rate", "clip"):
             if not 0 < (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"train: {name} is {value}, wanted more than 0")
-        for name in ("seed", "short_first", "warmup", "final", "decay", "auxiliary"):
+        for name in (
+            *("seed", "short_first", "warmup", "final", "decay", "auxiliary"),
+            "attention",
+        ):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"train: {name} is {value}, wanted 0 or more")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"train: ema is {self.ema}, wanted 0 <= ema < 1")
+        for name in ("ema", "smoothing", "wrong_prefix"):
+            if not 0 <= (value := getattr(self, name)) < 1:
+                raise ValueError(f"train: {name} is {value}, wanted 0 <= {name} < 1")
 
 
 @dataclass(frozen=True, slots=True)

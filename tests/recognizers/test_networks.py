@@ -1,4 +1,4 @@
-"""Both networks: what goes in, what comes out, how big they are, what they refuse."""
+"""All networks: what goes in, what comes out, how big they are, what they refuse."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ torch = pytest.importorskip("torch")
 from ensemble_htr.errors import ConfigError, UsageError  # noqa: E402
 from ensemble_htr.recognizers.crnn import Crnn  # noqa: E402
 from ensemble_htr.recognizers.gated import Gated  # noqa: E402
+from ensemble_htr.recognizers.transformer import Transformer  # noqa: E402
 from ensemble_htr.recognizers.zoo import ARCHITECTURES, build_network  # noqa: E402
 
 torch.set_num_threads(1)  # the networks here are too small for more
-KINDS: dict[str, Any] = {"crnn": Crnn, "gated": Gated}
+KINDS: dict[str, Any] = {"crnn": Crnn, "gated": Gated, "transformer": Transformer}
+LARGEST = {"crnn": 3_500_000, "gated": 3_500_000, "transformer": 6_000_000}  # parameters
 SMALL: dict[str, dict[str, Any]] = {
     "crnn": {"stem": 4, "channels": [4, 6, 8], "blocks": [1, 1, 1], "hidden": 8, "layers": 1},
     "gated": {"stem": 4, "channels": [4, 6, 8], "blocks": [1, 1, 1], "width": 8},
+    "transformer": {
+        **{"stem": 4, "channels": [4, 6, 8], "blocks": [1, 1, 1], "width": 16, "heads": 2},
+        **{"inner": 16, "encoder": 1, "decoder": 2, "kernel": 3},
+    },
 }
 
 
@@ -31,7 +37,7 @@ def small(name: str) -> Any:
 def test_the_shipped_size_is_bounded(name: str) -> None:
     network = build_network(name, {}, 130)
     assert isinstance(network, KINDS[name])
-    assert sum(p.numel() for p in network.parameters()) <= 3_500_000
+    assert sum(p.numel() for p in network.parameters()) <= LARGEST[name]
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -40,7 +46,7 @@ def test_one_frame_for_every_four_pixels(name: str, width: int) -> None:
     network = small(name).eval()
     images = torch.rand(2, 1, network.config.height, width)
     with torch.inference_mode():
-        logits, auxiliary = network(images)
+        logits, auxiliary = network(images)[:2]
     assert logits.shape == (2, width // network.config.pixels_per_frame, 1 + 5)
     assert auxiliary is None  # the shortcut takes part in training only
     assert bool(logits.isfinite().all())
@@ -61,7 +67,7 @@ def test_any_width_has_frames(name: str, width: int) -> None:
 def test_the_auxiliary_head_speaks_in_training_and_nothing_depends_on_it(name: str) -> None:
     network = small(name).train()
     images = torch.rand(2, 1, network.config.height, 64)
-    logits, auxiliary = network(images)
+    logits, auxiliary = network(images)[:2]
     assert auxiliary is not None
     assert auxiliary.shape == logits.shape == (2, 16, 6)
     network.eval()
@@ -75,8 +81,13 @@ def test_the_auxiliary_head_speaks_in_training_and_nothing_depends_on_it(name: s
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_weight_learns(name: str) -> None:
     network = small(name).train()
-    logits, auxiliary = network(torch.rand(2, 1, network.config.height, 64))
-    (logits.square().mean() + auxiliary.square().mean()).backward()
+    images = torch.rand(2, 1, network.config.height, 64)
+    text = {"prefix": torch.tensor([[6, 1, 2], [6, 3, 4]])} if name == "transformer" else {}
+    said = [x for x in network(images, **text) if x is not None]
+    torch.stack([x.square().mean() for x in said]).sum().backward()
+    if name == "transformer":
+        assert len(said) == 3
+        network.embed.weight.grad[:] += 1  # characters that were not shown
     assert all(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
 
 
@@ -90,7 +101,7 @@ def test_a_batch_of_equal_widths_reads_as_its_lines_alone(name: str) -> None:
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-def test_gated_sees_only_its_neighbourhood_and_crnn_the_whole_line() -> None:
+def test_gated_sees_only_its_neighbourhood_and_the_others_the_whole_line() -> None:
     reach = {}
     for name in ARCHITECTURES:
         network = small(name).eval()
@@ -100,7 +111,45 @@ def test_gated_sees_only_its_neighbourhood_and_crnn_the_whole_line() -> None:
         reach[name] = int(images.grad.abs().amax(dim=(0, 1, 2)).nonzero().max())  # px
     assert reach["gated"] < 120
     assert reach["crnn"] > 200
+    assert reach["transformer"] > 200
 
+
+def test_the_decoder_step_by_step_says_what_it_says_at_once() -> None:
+    network = small("transformer").eval()
+    images, frames = torch.rand(2, 1, 48, 96), torch.tensor([24, 15])
+    codes = torch.tensor([[6, 1, 2, 5], [6, 5, 5, 0]])
+    with torch.inference_mode():
+        at_once = network(images, frames, codes)[2]
+        cache = network.start(*network.encode(network.columns(images), frames))
+        for i in range(codes.shape[1]):
+            said, cache = network.decode(codes[:, i : i + 1], cache)
+            assert torch.allclose(said[:, 0], at_once[:, i], atol=1e-5)
+
+
+def test_the_decoder_does_not_look_ahead_nor_at_padding() -> None:
+    network = small("transformer").eval()
+    images, frames = torch.rand(1, 1, 48, 96), torch.tensor([16])
+    one, other = torch.tensor([[6, 1, 2, 5]]), torch.tensor([[6, 1, 4, 3]])
+    with torch.inference_mode():
+        before, after = network(images, frames, one)[2], network(images, frames, other)[2]
+        assert torch.equal(before[:, :2], after[:, :2])
+        assert not torch.allclose(before[:, 2:], after[:, 2:])
+        encoded, mask = network.encode(network.columns(images), frames)
+        encoded[:, 8:] = 7.0  # the frames beyond
+        masked, _ = network.decode(one, network.start(encoded, mask))
+    assert torch.allclose(before, masked, atol=1e-5)
+
+
+def test_hypotheses_of_a_line_share_its_memory() -> None:
+    network = small("transformer").eval()
+    images = torch.rand(2, 1, 48, 96)
+    codes = torch.tensor([[1], [2], [3], [4], [5], [1]])  # three of each line
+    with torch.inference_mode():
+        encoded, _ = network.encode(network.columns(images))
+        together, _ = network.decode(codes, network.start(encoded, None))
+        for i, code in enumerate(codes):
+            alone, _ = network.decode(code[None], network.start(encoded[i // 3][None], None))
+            assert torch.allclose(alone[0], together[i], atol=1e-5)
 
 def test_unknown_architecture() -> None:
     with pytest.raises(UsageError, match="did you mean 'gated'"):
@@ -122,6 +171,9 @@ WRONG = [  # architecture, its [network] table, what the message must hold
     ("crnn", {"height": 10**6}, "multiple of 8"),
     ("gated", {"kernel": 4}, "odd"),
     ("gated", {"dropout": 1.5}, "dropout"),
+    ("transformer", {"kernel": 4}, "odd"),
+    ("transformer", {"heads": 3}, "multiple of 2 x heads"),
+    ("transformer", {"encoder": 99}, "wanted 1 to 16"),
 ]
 
 

@@ -52,7 +52,7 @@ def test_a_network_comes_back_in_half_precision(tmp_path: Path, name: str) -> No
     state = {k: v for k, v in network.state_dict().items() if not k.startswith("shortcut.")}
     about = ABOUT | {"architecture": name, "network": {}, "alphabet": list("abcdefg")}
     save_weights(path, state, **about)
-    assert path.stat().st_size <= 7_000_000
+    assert path.stat().st_size <= (12_000_000 if name == "transformer" else 7_000_000)
     assert not path.with_name(path.name + ".part").exists()
     back = load_weights(path)
     assert (back.architecture, back.alphabet) == (name, tuple("abcdefg"))

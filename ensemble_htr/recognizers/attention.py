@@ -1,0 +1,290 @@
+"""A trained encoder-decoder as a recognizer: it also writes by itself, and scores by dictation.
+
+*Writing* is a beam search over the autoregressive decoder, all lines of a call side by side, with
+a key-value cache (each step computes one character per hypothesis) and an optional language model
+by shallow fusion (Gulcehre et al., 2015). *Scoring* is teacher forcing: the decoder is given each
+text and says how probable every next character was; the rivals of one line share their
+beginnings, so they are scored as one tree, every node once (each node attends to its ancestors).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ensemble_htr.errors import InputError
+from ensemble_htr.protocols import Decoder, LanguageModel, TextScorer
+from ensemble_htr.recognizers.ctc import CtcRecognizer, Impression, Precision, log_softmax
+from ensemble_htr.recognizers.transformer import Cache, Transformer
+from ensemble_htr.recognizers.weights import Weights, load_weights
+from ensemble_htr.types import Hypothesis, Line, Posteriors, SearchOptions
+
+__all__ = ["AttentionRecognizer", "load_recognizer"]
+
+END = 0  # code of the end of the line
+LINES = 8  # written side by side
+NODES = 4096  # of the rivals of one line scored in one pass
+
+
+@dataclass(slots=True)
+class _Written:
+    """A hypothesis on its way."""
+
+    score: float  # fused
+    codes: tuple[int, ...] = ()
+    logps: tuple[float, ...] = ()
+    state: Hashable = None
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """One line while it is written: its hypotheses (always ``beam``, the rest dead) and ends."""
+
+    limit: int  # characters that its frames can hold
+    live: list[_Written]
+    done: list[_Written] = field(default_factory=list)
+
+
+class AttentionRecognizer(CtcRecognizer):
+    """A `CtcRecognizer` (its encoder's posteriors) that also writes: see `write` and `dictate`."""
+
+    network: Transformer
+
+    def read(self, lines: Sequence[Line], n_best: int = 1) -> list[list[Hypothesis]]:
+        options = SearchOptions(beam=max(4, n_best), n_best=n_best)
+        return self.write(self.posteriors(lines), options)
+
+    def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """``texts[i]`` are the rival texts of ``lines[i]``, cut into code points by `str`."""
+        pairs = zip(self.posteriors(lines), texts, strict=True)
+        return [self.dictate(p, [tuple(text) for text in rivals]) for p, rivals in pairs]
+
+    @torch.inference_mode()
+    def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
+        count = torch.tensor(frames, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            encoded, _ = self.network.encode(self.network.columns(inputs), count)
+            logp = log_softmax(self.network.ctc(encoded))
+        memory = encoded.half().cpu().numpy()
+        return [(p[:n], m[: (n + 1) // 2]) for p, m, n in zip(logp, memory, frames, strict=True)]
+
+    # ---- writing -------------------------------------------------------------------------
+
+    def write(
+        self,
+        heard: Sequence[Posteriors],
+        options: SearchOptions | None = None,
+        lm: LanguageModel | None = None,
+    ) -> list[list[Hypothesis]]:
+        """What the decoder writes of each line, best first; ``score`` is its own log-probability
+        (with the language model's where that spoke). Raises `InputError` for posteriors that are
+        not of this recognizer."""
+        options = options or SearchOptions()
+        order = sorted(range(len(heard)), key=lambda i: _memory(heard[i]).shape[0])
+        found: dict[int, list[Hypothesis]] = {}
+        for start in range(0, len(order), LINES):
+            batch = order[start : start + LINES]
+            sheets = self._write([heard[i] for i in batch], options, lm)
+            found |= dict(zip(batch, sheets, strict=True))
+        return [found[i] for i in range(len(heard))]
+
+    @torch.inference_mode()
+    def _write(
+        self, heard: Sequence[Posteriors], options: SearchOptions, lm: LanguageModel | None
+    ) -> list[list[Hypothesis]]:
+        lm = lm if options.alpha > 0 else None
+        state = lm.start() if lm is not None else None
+        dead = _Written(-math.inf, state=state)
+        sheets = [
+            _Sheet(len(p.logp), [_Written(0.0, state=state)] + [dead] * (options.beam - 1))
+            for p in heard
+        ]
+        cache = self._begin(heard)
+        open_ = list(range(len(sheets)))
+        codes = torch.full((len(sheets) * options.beam, 1), len(self.alphabet) + 1)
+        while open_:
+            logp, cache = self._next(codes, cache)
+            going, rows = [], []
+            for place, which in enumerate(open_):
+                sheet = sheets[which]
+                first = place * options.beam
+                parents = self._grow(sheet, logp[first : first + options.beam], options, lm)
+                if parents is not None:
+                    going.append(place)
+                    rows += [first + parent for parent in parents]
+            lines = None if len(going) == len(open_) else torch.tensor(going, dtype=torch.long)
+            open_ = [open_[place] for place in going]
+            if open_:
+                cache = cache.select(torch.tensor(rows), lines)
+                ends = [h.codes[-1] if h.codes else 1 for i in open_ for h in sheets[i].live]
+                codes = torch.tensor(ends)[:, None]
+        return [self._hypotheses(sheet, options, lm) for sheet in sheets]
+
+    def _grow(
+        self,
+        sheet: _Sheet,
+        logp: NDArray[np.float32],
+        options: SearchOptions,
+        lm: LanguageModel | None,
+    ) -> list[int] | None:
+        """One more character for each hypothesis of a line: the rows that the new ones come from,
+        or None if the line is finished."""
+        grown: list[tuple[float, int, int, float, Hashable]] = []
+        count = min(options.beam + 1, logp.shape[1])
+        likely = np.argpartition(-logp, count - 1, axis=1)[:, :count]
+        for row, h in enumerate(sheet.live):
+            if h.score == -math.inf:
+                continue
+            for code in likely[row].tolist():
+                own = float(logp[row, code])
+                fused, state = h.score + own, h.state
+                if code == END:
+                    if lm is not None:
+                        fused += options.alpha * lm.end(h.state)
+                    sheet.done.append(_Written(fused, h.codes, (*h.logps, own)))
+                    continue
+                if lm is not None:
+                    spoken, state = lm.score(h.state, self.alphabet[code - 1])
+                    fused += options.alpha * spoken + options.beta
+                grown.append((fused, row, code, own, state))
+        best = heapq.nlargest(options.beam, grown, key=lambda g: (g[0], -g[1], -g[2]))
+        sheet.done = heapq.nlargest(options.n_best, sheet.done, key=lambda h: (h.score, h.codes))
+        full = len(sheet.done) >= options.n_best
+        bonus = max(0.0, options.beta) * sheet.limit if lm is not None else 0.0
+        hopeless = full and (not best or best[0][0] + bonus <= sheet.done[-1].score)
+        if hopeless or not best or len(sheet.live[0].codes) >= sheet.limit:
+            if not sheet.done:  # the end never was among the likely: take what stands
+                sheet.done = [h for h in sheet.live if h.score > -math.inf]
+            return None
+        before = sheet.live
+        sheet.live = [
+            _Written(fused, (*before[row].codes, code), (*before[row].logps, own), state)
+            for fused, row, code, own, state in best
+        ]
+        spare = options.beam - len(best)
+        sheet.live += [_Written(-math.inf, sheet.live[0].codes)] * spare
+        return [row for _, row, *_ in best] + [0] * spare
+
+    def _hypotheses(
+        self, sheet: _Sheet, options: SearchOptions, lm: LanguageModel | None
+    ) -> list[Hypothesis]:
+        best = sorted(sheet.done, key=lambda h: (-h.score, h.codes))[: options.n_best]
+        return [
+            Hypothesis(
+                self.name,
+                tuple(self.alphabet[code - 1] for code in h.codes),
+                tuple(h.logps[: len(h.codes)]),
+                score=h.score,
+                lm=lm is not None,
+            )
+            for h in best
+        ]
+
+    # ---- dictation -----------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def dictate(self, heard: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]:
+        """Natural-log probability of each text (a sequence of tokens), end of line included;
+        ``-inf`` where a token is not in the alphabet. Raises `InputError` like `write`."""
+        code = {token: i + 1 for i, token in enumerate(self.alphabet)}
+        coded = [[code[t] for t in text] if all(t in code for t in text) else None
+                 for text in texts]  # fmt: skip
+        scores = [-math.inf] * len(texts)
+        cache = self._begin([heard])
+        todo = sorted((tuple(row), i) for i, row in enumerate(coded) if row is not None)
+        while todo:
+            tree = _Tree(len(self.alphabet) + 1)
+            taken: list[tuple[int, list[int], tuple[int, ...]]] = []
+            while todo and (not taken or len(tree.codes) + len(todo[0][0]) <= NODES):
+                row, i = todo.pop(0)
+                taken.append((i, tree.add(row), row))
+            logp, _ = self._next(
+                torch.tensor([tree.codes]), cache, tree.ancestors(), torch.tensor([tree.depth])
+            )
+            for i, nodes, row in taken:
+                scores[i] = float(logp[0, nodes, [*row, END]].sum(dtype=np.float64))
+        return scores
+
+    # ---- the network ---------------------------------------------------------------------
+
+    def _begin(self, heard: Sequence[Posteriors]) -> Cache:
+        memories = [_memory(p) for p in heard]
+        counts = torch.tensor([len(m) for m in memories])
+        padded = np.zeros((len(heard), int(counts.max()), memories[0].shape[1]), np.float32)
+        for row, memory in zip(padded, memories, strict=True):
+            row[: len(memory)] = memory
+        mask = (torch.arange(padded.shape[1]) < counts[:, None])[:, None, None]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            return self.network.start(
+                torch.from_numpy(padded).to(self.device), mask.to(self.device)
+            )
+
+    def _next(
+        self,
+        codes: torch.Tensor,
+        cache: Cache,
+        seen: torch.Tensor | None = None,
+        depth: torch.Tensor | None = None,
+    ) -> tuple[NDArray[np.float32], Cache]:
+        """Log-probabilities of what follows: ``(rows, 1+V)``, of a tree ``(1, nodes, 1+V)``."""
+        seen = None if seen is None else seen.to(self.device)
+        depth = None if depth is None else depth.to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits, cache = self.network.decode(codes.to(self.device), cache, seen, depth)
+        return log_softmax(logits if depth is not None else logits[:, 0]), cache
+
+
+class _Tree:
+    """Texts that share their beginnings; node 0 is the beginning of the line."""
+
+    def __init__(self, begin: int) -> None:
+        self.codes, self.depth, self.parent = [begin], [0], [0]
+        self._next: dict[tuple[int, int], int] = {}
+
+    def add(self, row: Sequence[int]) -> list[int]:
+        """The nodes along ``row``, node 0 first."""
+        nodes = [0]
+        for code in row:
+            key = (nodes[-1], code)
+            if key not in self._next:
+                self._next[key] = len(self.codes)
+                self.codes.append(code)
+                self.depth.append(len(nodes))
+                self.parent.append(nodes[-1])
+            nodes.append(self._next[key])
+        return nodes
+
+    def ancestors(self) -> torch.Tensor:
+        """bool ``(1, 1, nodes, nodes)``: whether a node sees another (itself and those above)."""
+        seen = np.zeros((len(self.codes), len(self.codes)), np.bool_)
+        for node, parent in enumerate(self.parent):
+            seen[node] = seen[parent]
+            seen[node, node] = True
+        return torch.from_numpy(seen)[None, None]
+
+
+def _memory(heard: Posteriors) -> NDArray[np.float16]:
+    if heard.memory is None:
+        raise InputError("these posteriors come from a recognizer without a decoder")
+    return heard.memory
+
+
+def load_recognizer(
+    name: str,
+    path: Path,
+    *,
+    decoder: Decoder,
+    scorer: TextScorer,
+    precision: Precision = "auto",
+) -> CtcRecognizer:
+    """The recognizer that the weights in ``path`` make; raises `AssetError`."""
+    weights: Weights = load_weights(path)
+    kind = AttentionRecognizer if weights.architecture == "transformer" else CtcRecognizer
+    return kind(name, path, decoder=decoder, scorer=scorer, precision=precision, weights=weights)

@@ -1,0 +1,146 @@
+"""The encoder-decoder as a recognizer: its search against brute force, its tree against one text
+at a time, alone as in company."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch", reason="needs the extra [recognize]")
+pytest.importorskip("cv2")
+
+from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy  # noqa: E402
+from ensemble_htr.errors import InputError  # noqa: E402
+from ensemble_htr.protocols import ScoringRecognizer, WritingRecognizer  # noqa: E402
+from ensemble_htr.recognizers.attention import (  # noqa: E402
+    AttentionRecognizer,
+    load_recognizer,
+)
+from ensemble_htr.recognizers.weights import save_weights  # noqa: E402
+from ensemble_htr.recognizers.zoo import build_network  # noqa: E402
+from ensemble_htr.types import Line, Posteriors, SearchOptions  # noqa: E402
+
+SIZES = {
+    **{"stem": 4, "channels": (4, 6, 8), "blocks": (1, 1, 1), "width": 16, "heads": 2},
+    **{"inner": 16, "encoder": 1, "decoder": 2, "kernel": 3},
+}
+
+
+def build(folder: Path, alphabet: str, seed: int = 1) -> AttentionRecognizer:
+    torch.manual_seed(seed)
+    network = build_network("transformer", SIZES, len(alphabet))
+    with torch.no_grad():
+        network.next.weight *= 6.0  # opinions, as a trained decoder has them
+    path = folder / f"{len(alphabet)}-{seed}.safetensors"
+    save_weights(path, network.state_dict(), architecture="transformer", network=SIZES,
+                 alphabet=tuple(alphabet), profile="fr-archive", facts={})  # fmt: skip
+    decoder = BeamDecoder(BeamOptions(alpha=0.0), None, "t")
+    engine = load_recognizer("t", path, decoder=decoder, scorer=ctc_score, precision="fp32")
+    assert isinstance(engine, AttentionRecognizer)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> AttentionRecognizer:
+    return build(tmp_path_factory.mktemp("weights"), "abcdefgh ")
+
+
+def line(width: int, seed: int) -> Line:
+    rng = np.random.default_rng(seed)
+    return Line(id=f"{width}-{seed}", image=(rng.random((48, width)) ** 8 * 255).astype(np.uint8))
+
+
+def test_protocols(engine: AttentionRecognizer) -> None:
+    assert isinstance(engine, WritingRecognizer) and isinstance(engine, ScoringRecognizer)
+    ((best,),) = engine.read([line(80, 0)])
+    assert best.source == "t" and best.logprobs is not None and not best.lm
+
+
+@settings(max_examples=10, deadline=None)
+@given(widths=st.lists(st.integers(1, 300), min_size=1, max_size=10), seed=st.integers(0, 9))
+def test_a_line_alone_and_in_company_reads_the_same(
+    engine: AttentionRecognizer, widths: list[int], seed: int
+) -> None:
+    heard = engine.posteriors([line(w, seed + i) for i, w in enumerate(widths)])
+    together = engine.write(heard)
+    for i, (p, written) in enumerate(zip(heard, together, strict=True)):
+        (alone,) = engine.posteriors([line(widths[i], seed + i)])
+        np.testing.assert_allclose(alone.logp, p.logp, atol=1e-4)
+        assert greedy(alone).text == greedy(p).text
+        (mine,) = engine.write([alone])
+        assert [h.text for h in mine] == [h.text for h in written]
+
+
+def test_the_beam_finds_what_brute_force_finds(tmp_path: Path) -> None:
+    engine = build(tmp_path, "ab", seed=4)
+    for width in (6, 9, 12):  # two or three frames: texts of at most as many characters
+        (heard,) = engine.posteriors([line(width, width)])
+        limit = len(heard.logp)
+        texts = [t for n in range(limit + 1) for t in itertools.product("ab", repeat=n)]
+        scores = engine.dictate(heard, texts)
+        assert np.logaddexp.reduce(scores) <= 1e-6  # a distribution over texts (longer ones too)
+        best = sorted(zip(scores, texts, strict=True), reverse=True)[:4]
+        (found,) = engine.write([heard], SearchOptions(beam=16, n_best=4))
+        assert [h.tokens for h in found] == [t for _, t in best]
+        assert [h.score for h in found] == pytest.approx([s for s, _ in best], abs=1e-4)
+
+
+def test_rivals_are_scored_in_one_tree_as_each_alone(engine: AttentionRecognizer) -> None:
+    (heard,) = engine.posteriors([line(150, 3)])
+    texts = ["", "a", "ab", "abc", "abd", "b", "ba ab", "abc", "abcdefgh" * 4]
+    together = engine.dictate(heard, texts)
+    assert together == pytest.approx([engine.dictate(heard, [t])[0] for t in texts], abs=1e-4)
+    assert engine.dictate(heard, ["aéb"]) == [-math.inf]
+    assert engine.dictate(heard, []) == []
+    assert all(score <= 0 for score in together)
+
+
+def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecognizer) -> None:
+    heard = engine.posteriors([line(150, 3), line(60, 4)])
+    for p, written in zip(heard, engine.write(heard), strict=True):
+        assert 1 <= len(written) <= 4
+        assert len({h.text for h in written}) == len(written)
+        scores = engine.dictate(p, [h.tokens for h in written])
+        assert scores == sorted(scores, reverse=True)
+        for h, score in zip(written, scores, strict=True):
+            if len(h.tokens) < len(p.logp):  # else it was cut off and has no end
+                assert h.score == pytest.approx(score, abs=1e-3)
+
+
+class OnlyB:
+    """A language model that has only ever seen the letter b."""
+
+    def start(self) -> Hashable:
+        return 0
+
+    def score(self, state: Hashable, token: str) -> tuple[float, Hashable]:
+        return (-0.1 if token == "b" else -50.0), 0
+
+    def end(self, state: Hashable) -> float:
+        return -1.0
+
+
+def test_the_language_model_takes_part_with_its_weight(engine: AttentionRecognizer) -> None:
+    heard = engine.posteriors([line(200, 7)])
+    silent = engine.write(heard, SearchOptions(alpha=0.0), OnlyB())
+    assert silent == engine.write(heard)
+    (spoken,) = engine.write(heard, SearchOptions(beam=9, alpha=2.0, beta=0.2), OnlyB())
+    assert set(spoken[0].text) <= {"b"} and spoken[0].lm
+
+
+def test_posteriors_of_another_recognizer_are_refused(engine: AttentionRecognizer) -> None:
+    with pytest.raises(InputError, match="without a decoder"):
+        engine.write([Posteriors(np.zeros((3, 1), np.float32), ())])
+
+
+@pytest.mark.parametrize("wrong", [{"beam": 0}, {"n_best": 9}, {"alpha": -1.0}])
+def test_wrong_options(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="search"):
+        SearchOptions(**wrong)  # type: ignore[arg-type]

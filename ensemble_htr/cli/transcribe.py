@@ -24,10 +24,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [one a core, at most 8]")
 @click.option("--shard", metavar="i/n", help="Only every n-th page, beginning with the i-th.")
 @click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
+@click.option("--cache", type=_PATH, metavar="DIR", help="Keep cut lines here for later runs.")
 def transcribe(
     inputs: tuple[Path, ...], output: Path, formats: str | None, model: str,
     recognizers: str | None, combiner: Path | None, no_lm: bool, explain: str | None,
-    jobs: int | None, shard: str | None, overwrite: bool,
+    jobs: int | None, shard: str | None, overwrite: bool, cache: Path | None,
 ) -> int:  # fmt: skip
     """Read INPUT: PAGE or ALTO XML with its images, images of lines, or folders of these.
 
@@ -42,7 +43,7 @@ def transcribe(
     out = None if str(output) == "-" else output
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
-    options = PipelineOptions(model, names, combiner, lm=not no_lm)
+    options = PipelineOptions(model, names, combiner, lm=not no_lm, cache=cache)
     run_options = RunOptions(out, wanted, jobs, overwrite, explain)
     summary = run(inputs, options, run_options, shard_argument(shard))
     for text in summary.explained:

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",
     "models": "List what is on the shelves.",
+    "preview": "Show what happens to a page before it is read, in one picture.",
 }
 
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # carries the help (click 8.2)

@@ -27,9 +27,14 @@ BUILTIN: dict[str, dict[str, str]] = {
     "combiners": {},
     "formats": {
         "alto": "ensemble_htr.io.write:alto",
+        "csv": "ensemble_htr.io.write:csv",
+        "hocr": "ensemble_htr.io.write:hocr",
         "jsonl": "ensemble_htr.io.write:jsonl",
         "page": "ensemble_htr.io.write:page",
+        "pdf": "ensemble_htr.io.write:pdf",
+        "tei": "ensemble_htr.io.write:tei",
         "txt": "ensemble_htr.io.write:txt",
+        "xlsx": "ensemble_htr.io.write:xlsx",
     },
 }
 

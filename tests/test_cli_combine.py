@@ -48,7 +48,8 @@ def test_rows_of_any_engine_are_kept_and_judged(
     out = tmp_path / "out"
     code, shown, talk = here("combine", *engines, "-o", out, "--no-lm", "--explain", "a")
     assert code == 0, talk
-    assert sorted(p.name for p in out.iterdir()) == ["combined.jsonl", "combined.txt"]
+    names = [".ensemble-htr", "combined.jsonl", "combined.txt", "review.csv"]
+    assert sorted(p.name for p in out.iterdir()) == names
     rows = rows_of(out / "combined.jsonl")
     assert [row["id"] for row in rows] == ["a", "b", "c", "d"]
     assert [row["page"] for row in rows] == ["", "P", "", ""]

@@ -17,6 +17,7 @@ from ensemble_htr.batch.pages import (
     PageOutput,
     failure,
     fingerprint,
+    refresh_review,
     require_other_folder,
     say,
     seed_of,
@@ -37,6 +38,7 @@ from ensemble_htr.batch.run import (
 from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.io.pages import read_page
 from ensemble_htr.io.results import PageResult, one_line
+from ensemble_htr.io.review import ReviewRow, clear_review, review_file, review_rows
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.io.write_jsonl import row
 from ensemble_htr.types import Line, Page, Reading
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CombineOptions", "combine"]
 
+_REVIEW_GROUP = "lines"  # rows of lines without a page
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
 
@@ -140,9 +143,11 @@ class _Judge:
         formats = self._output.options.formats or ("jsonl", "txt")
         parts: dict[str, bytes] = {}
         explained: tuple[str, ...] = ()
+        review: list[ReviewRow] = []
         for line in task.lines:
             reading = self._reading(line, cut.get(line.id))
             page = Page(line.page, (Line(line.id),), doc=line.doc)
+            review += review_rows(PageResult(page, {line.id: reading}))
             for name in [f for f in formats if f in STREAMED] or ["jsonl"]:
                 parts[name] = parts.get(name, b"") + _row(page, line.id, reading, name)
             explained += self._output.explained(PageResult(page, {line.id: reading}))
@@ -150,6 +155,7 @@ class _Judge:
             task.order,
             task.key,
             task.pages[0][2],
+            files=(review_file(task.key, review, _REVIEW_GROUP),),
             parts=tuple(parts.items()),
             lines=len(task.lines),
             seconds=time.monotonic() - begun,
@@ -219,14 +225,19 @@ def _into_folder(
     for engine in engines:
         _require_no_input(engine, out)
     require_writable(out)
+    clear_review(out, _REVIEW_GROUP)
     if not any(task.xml for task in tasks):
         place: Place = Folder(out)
-        return run(start, tasks, jobs, place, unit)
+        summary = run(start, tasks, jobs, place, unit)
+        refresh_review(out, summary)
+        return summary
     with Journal.open(out, say) as journal:
         known = [
             replace(task, known=journal.finished(task.key)) if task.xml else task for task in tasks
         ]
-        return run(start, known, jobs, Folder(out, journal), unit)
+        summary = run(start, known, jobs, Folder(out, journal), unit)
+    refresh_review(out, summary)
+    return summary
 
 
 def _finished(summary: RunSummary, options: RunOptions, unit: str) -> RunSummary:

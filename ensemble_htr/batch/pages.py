@@ -27,6 +27,7 @@ from ensemble_htr.batch.run import (
 )
 from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.io.results import PageResult
+from ensemble_htr.io.review import REVIEW, merge_review, review_file, review_rows
 from ensemble_htr.io.sources import PageSource, find_pages, require_distinct_stems
 from ensemble_htr.io.write import render_result, writer
 from ensemble_htr.types import Page
@@ -38,6 +39,7 @@ __all__ = [
     "PageOutput",
     "failure",
     "fingerprint",
+    "refresh_review",
     "require_other_folder",
     "run_pages",
     "say",
@@ -86,13 +88,14 @@ class PageOutput:
         path = str(page.source or page.image or page.stem)
         base = Outcome(order, page.stem, path, lines=len(lines), seconds=seconds, fingerprint=found)
         if options.out is None:
-            data = b"".join(writer(f).render(result, options.overwrite) for f in formats)
+            data = b"".join(writer(f).render(result, options.write) for f in formats)
             return replace(base, parts=((formats[0], data),))
         confirmed = sum(line.confirmed for line in page.lines if line.id in lines)
-        files = render_result(result, options.out, formats, options.overwrite)
+        files = render_result(result, options.out, formats, options.write)
+        review = review_file(page.stem, review_rows(result, options.write))
         return replace(
             base,
-            files=tuple((path.name, data) for path, data in files),
+            files=(*((path.name, data) for path, data in files), review),
             kept=0 if options.overwrite or set(formats) <= set(STREAMED) else confirmed,
             explained=self.explained(result),
         )
@@ -136,7 +139,7 @@ def seed_of(pipeline: Pipeline, options: RunOptions, *more: object) -> str:
     """What decides the output files of every page alike."""
     formats = ",".join(options.formats or ("default",))
     return "\0".join(
-        map(str, (__version__, pipeline.fingerprint(), formats, options.overwrite, *more))
+        map(str, (__version__, pipeline.fingerprint(), formats, options.write, *more))
     )
 
 
@@ -224,7 +227,9 @@ def run_pages(
         require_other_folder(run_options.out, folder)
     with Journal.open(run_options.out, say) as journal:
         tasks = _tasks(sources, [journal.finished(s.stem) for s in sources], jobs)
-        return run(start, tasks, jobs, Folder(run_options.out, journal))
+        summary = run(start, tasks, jobs, Folder(run_options.out, journal))
+    refresh_review(run_options.out, summary)
+    return summary
 
 
 def transcribe(
@@ -275,6 +280,12 @@ def told(summary: RunSummary, unit: str = "page") -> str:
     if summary.failed:
         parts.append(f"{len(summary.failed)} FAILED (named above)")
     return "; ".join(parts)
+
+
+def refresh_review(out: Path, summary: RunSummary) -> None:
+    """Write ``OUT/review.csv`` anew where a run has changed what it says."""
+    if summary.done or not (out / REVIEW).is_file():
+        merge_review(out)
 
 
 def shard_argument(value: str | None) -> tuple[int, int]:

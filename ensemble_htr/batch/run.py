@@ -15,6 +15,7 @@ from ensemble_htr.batch.pool import Died, Handler, work
 from ensemble_htr.batch.progress import Progress
 from ensemble_htr.errors import UsageError
 from ensemble_htr.io.files import atomic_write
+from ensemble_htr.io.results import WriteOptions
 
 __all__ = [
     "STREAMED",
@@ -44,6 +45,13 @@ class RunOptions:
     jobs: int | None = None
     overwrite: bool = False  # replace also a text that a human confirmed
     explain: str | None = None  # id of a line whose reading is to be explained
+    alternatives: int = 0  # see `WriteOptions`
+    glyphs: bool = False
+
+    @property
+    def write(self) -> WriteOptions:
+        """What the writers want to know; raises `UsageError` for absurd numbers."""
+        return WriteOptions(self.overwrite, self.alternatives, self.glyphs)
 
     def __post_init__(self) -> None:
         if self.out is None and self.explain is not None:

@@ -19,7 +19,11 @@ _PATH = click.Path(path_type=Path)
               help="Pages or line images, for our own recognizers to join in.")  # fmt: skip
 @click.option("--recognizers", metavar="LIST", help="With --images: only these of the model's.")
 @click.option("--format", "formats", metavar="LIST",
-              help="Of page, alto, txt, jsonl. [the engines' own kind, and txt]")  # fmt: skip
+              help="Of page, alto, hocr, tei, pdf, txt, csv, xlsx, jsonl. "
+                   "[the engines' own kind, and txt]")  # fmt: skip
+@click.option("--alternatives", type=click.IntRange(0, 20), default=0, metavar="N",
+              help="PAGE, ALTO: also the N best rivals of what was read.")  # fmt: skip
+@click.option("--glyphs", is_flag=True, help="PAGE, ALTO, hOCR: a confidence for each character.")
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Combine without the language model.")
@@ -28,7 +32,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
 def combine(
     engines: tuple[str, ...], output: Path, images: Path | None, recognizers: str | None,
-    formats: str | None, model: str, combiner: Path | None, no_lm: bool, explain: str | None,
+    formats: str | None, alternatives: int, glyphs: bool, model: str,
+    combiner: Path | None, no_lm: bool, explain: str | None,
     jobs: int | None, overwrite: bool,
 ) -> int:  # fmt: skip
     """Merge what engines read, with a confidence for every character, word and line.
@@ -49,7 +54,8 @@ def combine(
     names = names_argument("--recognizers", recognizers)
     options = PipelineOptions(model, names, combiner, not no_lm, images is not None)
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
-    summary = run(sources, options, RunOptions(out, wanted, jobs, overwrite, explain))
+    run_options = RunOptions(out, wanted, jobs, overwrite, explain, alternatives, glyphs)
+    summary = run(sources, options, run_options)
     for text in summary.explained:
         click.echo(text)
     return summary.exit_code

@@ -1,4 +1,4 @@
-"""What the writers get: a page and, for each line that was read, its reading."""
+"""What the writers get: a page, for each line that was read its reading, and what was asked for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,39 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ensemble_htr.errors import UsageError
+from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Page, Reading, Word
 
-__all__ = ["PageResult", "kept_text", "one_line", "reading_words"]
+__all__ = [
+    "DOUBTFUL",
+    "PLAIN",
+    "PageResult",
+    "WriteOptions",
+    "doubtful_words",
+    "final_reading",
+    "kept_text",
+    "one_line",
+    "reading_words",
+]
+
+DOUBTFUL = 0.5  # a word less sure than this is more likely wrong than right
+_MOST_ALTERNATIVES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What the user chooses about the content of the files, whatever their format."""
+
+    overwrite: bool = False  # replace also a text that a human confirmed
+    alternatives: int = 0  # PAGE, ALTO: so many rival readings of each line, word and character
+    glyphs: bool = False  # PAGE, ALTO: every character as an element, with its confidence
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alternatives <= _MOST_ALTERNATIVES:
+            raise UsageError(
+                f"{self.alternatives} alternatives: wanted 0 to {_MOST_ALTERNATIVES} of each"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +54,9 @@ class PageResult:
         strangers = set(self.readings) - {line.id for line in self.page.lines}
         if strangers:
             raise ValueError(f"page {self.page.stem} has no line '{min(strangers)}'")
+
+
+PLAIN = WriteOptions()
 
 
 def reading_words(reading: Reading) -> tuple[Word, ...]:
@@ -52,6 +85,21 @@ def kept_text(line: Line, reading: Reading | None, overwrite: bool) -> str | Non
     if reading is None or (line.confirmed and not overwrite):
         return line.text
     return None
+
+
+def final_reading(line: Line, reading: Reading | None, overwrite: bool) -> Reading | None:
+    """What the line says in the output: our reading, or the text that stays (`kept_text`) as a
+    reading without doubts; None where there is neither."""
+    text = kept_text(line, reading, overwrite)
+    if text is None:
+        return reading
+    tokens = graphemes(one_line(text))
+    return Reading(tokens, (1.0,) * len(tokens), 1.0)
+
+
+def doubtful_words(reading: Reading) -> tuple[Word, ...]:
+    """The words that are more likely wrong than right."""
+    return tuple(word for word in reading_words(reading) if word.confidence < DOUBTFUL)
 
 
 def one_line(text: str) -> str:

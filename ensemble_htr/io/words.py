@@ -12,13 +12,37 @@ from numpy.typing import NDArray
 from ensemble_htr.io.geometry import Box, bounding_box
 from ensemble_htr.types import Point, Reading, Word
 
-__all__ = ["shares", "word_boxes"]
+__all__ = ["axis", "point_at", "shares", "token_shares", "word_boxes"]
 
 
 def shares(reading: Reading, words: Sequence[Word]) -> list[tuple[float, float]]:
     """Start and end of each word as fractions of the line, by the places of its tokens."""
     total = max(len(reading.tokens), 1)
     return [(word.start / total, word.stop / total) for word in words]
+
+
+def token_shares(word: Word) -> list[tuple[float, float]]:
+    """Start and end of each token of a word as fractions of the word."""
+    count = word.stop - word.start
+    return [(i / count, (i + 1) / count) for i in range(count)]
+
+
+def axis(polygon: Sequence[Point], baseline: Sequence[Point]) -> list[Point]:
+    """A line through the middle of a word's ``polygon`` from its beginning to its end, in the
+    direction of its line's ``baseline`` (to the right where that is unknown)."""
+    ends = baseline[0] if baseline else (0.0, 0.0), baseline[-1] if baseline else (1.0, 0.0)
+    length = math.dist(*ends)
+    if not polygon or length == 0:
+        return []
+    direction = (ends[1][0] - ends[0][0]) / length, (ends[1][1] - ends[0][1]) / length
+    along = [_dot(point, direction) for point in polygon]
+    left, top, right, bottom = bounding_box(polygon) or (0.0, 0.0, 0.0, 0.0)
+    middle = (left + right) / 2, (top + bottom) / 2
+    here = _dot(middle, direction)
+    return [
+        (middle[0] + (a - here) * direction[0], middle[1] + (a - here) * direction[1])
+        for a in (min(along), max(along))
+    ]
 
 
 def word_boxes(
@@ -40,8 +64,8 @@ def word_boxes(
         return [bounding_box(polygon)] * len(spans)
     direction = (x1 - x0) / length, (y1 - y0) / length
     along = [_dot(point, direction) for point in polygon]
-    lows = [min(along) if s <= 0 else _dot(_point_at(axis, s), direction) for s, _ in spans]
-    highs = [max(along) if e >= 1 else _dot(_point_at(axis, e), direction) for _, e in spans]
+    lows = [min(along) if s <= 0 else _dot(point_at(axis, s), direction) for s, _ in spans]
+    highs = [max(along) if e >= 1 else _dot(point_at(axis, e), direction) for _, e in spans]
     return _strip_boxes(np.asarray(polygon, dtype=np.float64), np.asarray(along), lows, highs)
 
 
@@ -84,7 +108,7 @@ def _middle(polygon: Sequence[Point]) -> list[Point]:
     return [(left, y), (right, y)]
 
 
-def _point_at(axis: Sequence[Point], fraction: float) -> Point:
+def point_at(axis: Sequence[Point], fraction: float) -> Point:
     """The point that lies ``fraction`` of the arc length along a polyline."""
     lengths = [math.dist(a, b) for a, b in itertools.pairwise(axis)]
     wanted = fraction * sum(lengths)

@@ -1,8 +1,10 @@
 """Writing ALTO: into a copy of the user's own tree, or a fresh ALTO 4.4 document.
 
-In the user's tree a line that was read gets one String a word with ``WC`` (1 = sure). Where it has
-as many Strings as our text has words they keep ids, places and tags; else they are replaced by
-ours, whose boxes share out the line, in the file's own unit. ALTO has room for one text a line:
+In the user's tree a line that was read gets one String a word with ``WC`` (1 = sure) and ``CC``, a
+digit for each character (0 = sure, 9 = unsure). Where it has as many Strings as our text has words
+they keep ids, places and tags; else they are replaced by ours, whose boxes share out the line, in
+the file's own unit. On request a String has a Glyph for each character, with its rivals as
+Variants (three characters at most, says the schema). ALTO has room for one text a line:
 one that a human vouched for (``CS``) stays as it is, unless ``overwrite``, which then says
 ``CS="false"``, for no human has seen our text. CS is never set to true. Everything else, including
 lines without a reading, stays as it was.
@@ -16,9 +18,10 @@ from pathlib import Path
 from ensemble_htr.errors import XMLError
 from ensemble_htr.io.alto import is_confirmed, line_geometry, text_lines
 from ensemble_htr.io.edit import insert, new_id, remove, serialise, sub, valid_ids
-from ensemble_htr.io.geometry import Box, Notices, bounding_box
-from ensemble_htr.io.results import PageResult, kept_text, reading_words
-from ensemble_htr.io.words import shares, word_boxes
+from ensemble_htr.io.geometry import Box, Notices, bounding_box, box_polygon, number
+from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, kept_text, reading_words
+from ensemble_htr.io.rivals import rivals
+from ensemble_htr.io.words import axis, shares, token_shares, word_boxes
 from ensemble_htr.io.xml import Element, children, etree, local_name, parse_xml, xml_text
 from ensemble_htr.types import Line, Point, Reading, Word
 
@@ -28,17 +31,18 @@ _NS = "http://www.loc.gov/standards/alto/ns-v4#"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.loc.gov/standards/alto/v4/alto-4-4.xsd"
 _SHARED = ("STYLEREFS", "TAGREFS", "PROCESSINGREFS", "LANG", "STYLE", "language")
-_OF_OLD_TEXT = ("CC", "SUBS_TYPE", "SUBS_CONTENT")
+_LONGEST_VARIANT = 3
+_OF_OLD_TEXT = ("SUBS_TYPE", "SUBS_CONTENT")
 
 
-def render(result: PageResult, overwrite: bool = False) -> bytes:
+def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
     """The page as ALTO XML; raises `XMLError` if its source can no longer be read."""
     if result.page.format == "alto" and result.page.source is not None:
-        return _edited(result, result.page.source, overwrite)
-    return _fresh(result, overwrite)
+        return _edited(result, result.page.source, options)
+    return _fresh(result, options)
 
 
-def _edited(result: PageResult, source: Path, overwrite: bool) -> bytes:
+def _edited(result: PageResult, source: Path, options: WriteOptions) -> bytes:
     tree = parse_xml(source)
     root = tree.getroot()
     if local_name(root) != "alto":
@@ -48,21 +52,21 @@ def _edited(result: PageResult, source: Path, overwrite: bool) -> bytes:
         if reading is None:
             continue
         confirmed = is_confirmed(element)
-        if confirmed and not overwrite:
+        if confirmed and not options.overwrite:
             continue
-        _set_strings(element, reading)
+        _set_strings(element, reading, options)
         if confirmed and is_confirmed(element):
             element.set("CS", "false")
     return serialise(tree)
 
 
-def _set_strings(element: Element, reading: Reading) -> None:
+def _set_strings(element: Element, reading: Reading, options: WriteOptions) -> None:
     words = _words(reading)
     old = children(element, "String")
-    if len(old) == len(words):
-        _fill_strings(element, old, words)
-        return
     baseline, polygon = line_geometry(element, (0.0, 0.0), Notices(Path("line")))
+    if len(old) == len(words):
+        _fill_strings(element, reading, baseline, options)
+        return
     parts = children(element, "String", "SP", "HYP")
     position = list(element).index(parts[0]) if parts else _text_position(element)
     shared = {
@@ -72,20 +76,22 @@ def _set_strings(element: Element, reading: Reading) -> None:
     }
     for part in parts:
         remove(part)
-    boxes = word_boxes(baseline, polygon, shares(reading, words))
     namespace = etree.QName(element).namespace
-    for offset, node in enumerate(_string_nodes(namespace, words, boxes)):
+    nodes = _string_nodes(namespace, reading, (baseline, polygon), options)
+    for offset, node in enumerate(nodes):
         if local_name(node) == "String":
             for name, value in shared.items():
                 node.set(name, value)
         insert(element, position + offset, node)
 
 
-def _fill_strings(element: Element, old: Sequence[Element], words: Sequence[Word]) -> None:
+def _fill_strings(
+    element: Element, reading: Reading, baseline: Sequence[Point], options: WriteOptions
+) -> None:
     """As many words as before: each String keeps its place and gets our text."""
     for hyphen in children(element, "HYP"):
         remove(hyphen)
-    for node, word in zip(old, words, strict=True):
+    for node, word in zip(children(element, "String"), _words(reading), strict=True):
         text = xml_text(word.text)
         if node.get("CONTENT") != text:
             for name in _OF_OLD_TEXT:
@@ -93,8 +99,13 @@ def _fill_strings(element: Element, old: Sequence[Element], words: Sequence[Word
             for child in children(node, "Glyph", "ALTERNATIVE"):
                 remove(child)
         node.attrib.pop("CS", None)
-        node.set("CONTENT", text)
-        node.set("WC", f"{word.confidence:.4f}")
+        _set_content(node, reading, word)
+        if word.text and _wants_glyphs(options):
+            for child in children(node, "Glyph"):
+                remove(child)
+            polygon = box_polygon(box) if (box := _box(node)) else ()
+            boxes = word_boxes(axis(polygon, baseline), polygon, token_shares(word))
+            _add_glyphs(node, reading, word, boxes, options)
 
 
 def _words(reading: Reading) -> tuple[Word, ...]:
@@ -109,9 +120,14 @@ def _text_position(element: Element) -> int:
 
 
 def _string_nodes(
-    namespace: str | None, words: Sequence[Word], boxes: Sequence[Box | None]
+    namespace: str | None,
+    reading: Reading,
+    geometry: tuple[Sequence[Point], Sequence[Point]],
+    options: WriteOptions,
 ) -> list[Element]:
-    """String elements with SP between them; boxes where they are known."""
+    """Strings with SP between them; boxes where ``geometry`` (baseline, polygon) has any."""
+    words = _words(reading)
+    boxes = word_boxes(*geometry, shares(reading, words))
     nodes: list[Element] = []
     for i, (word, box) in enumerate(zip(words, boxes, strict=True)):
         if i:
@@ -123,15 +139,56 @@ def _string_nodes(
                 space.set("VPOS", _number(before[1]))
             nodes.append(space)
         node = etree.Element(etree.QName(namespace, "String"))
-        node.set("CONTENT", xml_text(word.text))
-        node.set("WC", f"{word.confidence:.4f}")
+        _set_content(node, reading, word)
         if box:
             _set_box(node, box)
+        if word.text and _wants_glyphs(options):
+            total = max(len(reading.tokens), 1)
+            spans = [(t / total, (t + 1) / total) for t in range(word.start, word.stop)]
+            _add_glyphs(node, reading, word, word_boxes(*geometry, spans), options)
         nodes.append(node)
     return nodes
 
 
-def _fresh(result: PageResult, overwrite: bool) -> bytes:
+def _set_content(node: Element, reading: Reading, word: Word) -> None:
+    node.set("CONTENT", xml_text(word.text))
+    node.set("WC", f"{word.confidence:.4f}")
+    if not word.text:
+        node.attrib.pop("CC", None)
+        return
+    digits = [
+        str(round((1 - reading.confidences[i]) * 9)) * len(xml_text(reading.tokens[i]))
+        for i in range(word.start, word.stop)
+    ]
+    node.set("CC", "".join(digits))
+
+
+def _wants_glyphs(options: WriteOptions) -> bool:
+    return options.glyphs or options.alternatives > 0  # Variants live in Glyphs
+
+
+def _add_glyphs(
+    node: Element,
+    reading: Reading,
+    word: Word,
+    boxes: Sequence[Box | None],
+    options: WriteOptions,
+) -> None:
+    """A Glyph for each character; a letter with loose marks is none for the schema (one code
+    point), so it goes without."""
+    for i, box in zip(range(word.start, word.stop), boxes, strict=True):
+        token, sure = xml_text(reading.tokens[i]), reading.confidences[i]
+        if len(token) != 1:
+            continue
+        glyph = sub(node, "Glyph", CONTENT=token, GC=f"{sure:.4f}")
+        if box:
+            _set_box(glyph, box)
+        for text, p in rivals(reading, i, i + 1, sure, options.alternatives):
+            if 1 <= len(xml_text(text)) <= _LONGEST_VARIANT:
+                sub(glyph, "Variant", CONTENT=text, VC=f"{p:.4f}")
+
+
+def _fresh(result: PageResult, options: WriteOptions) -> bytes:
     page = result.page
     root = etree.Element(f"{{{_NS}}}alto", nsmap={None: _NS, "xsi": _XSI})
     root.set(f"{{{_XSI}}}schemaLocation", f"{_NS} {_SCHEMA}")
@@ -150,7 +207,7 @@ def _fresh(result: PageResult, overwrite: bool) -> bytes:
         block = sub(space, "TextBlock", ID=new_id("block_1", taken), HPOS="0", VPOS="0", **size)
         for line in page.lines:
             element = _fresh_line(block, line, ids[line.id], tags)
-            _fresh_strings(element, line, result.readings.get(line.id), overwrite)
+            _fresh_strings(element, line, result.readings.get(line.id), options)
     etree.indent(root)
     return serialise(etree.ElementTree(root))
 
@@ -178,17 +235,24 @@ def _fresh_line(block: Element, line: Line, line_id: str, tags: dict[str, str]) 
     return element
 
 
-def _fresh_strings(element: Element, line: Line, reading: Reading | None, overwrite: bool) -> None:
-    text = kept_text(line, reading, overwrite)
+def _fresh_strings(
+    element: Element, line: Line, reading: Reading | None, options: WriteOptions
+) -> None:
+    text = kept_text(line, reading, options.overwrite)
     if reading is not None and text is None:
-        words = _words(reading)
-        boxes = word_boxes(line.baseline, line.polygon, shares(reading, words))
-        for node in _string_nodes(_NS, words, boxes):
+        for node in _string_nodes(_NS, reading, (line.baseline, line.polygon), options):
             element.append(node)
         return
     if line.confirmed:
         element.set("CS", "true")
     sub(element, "String", CONTENT=text or "")  # as it stands, spaces and all
+
+
+def _box(element: Element) -> Box | None:
+    left, top, width, height = (number(element.get(n)) for n in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
+    if left is None or top is None or width is None or height is None:
+        return None
+    return left, top, left + width, top + height
 
 
 def _set_box(element: Element, box: Box) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ensemble_htr.io.results import PageResult, reading_words
+from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, reading_words
 from ensemble_htr.types import Page, Reading
 
 __all__ = ["render", "row"]
 
 
-def render(result: PageResult, overwrite: bool = False) -> bytes:
+def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
     """UTF-8 JSON Lines; a line that was not read has an empty text and confidence 0.
 
-    These are our readings throughout, so ``overwrite`` changes nothing.
+    These are our readings throughout, so ``options`` change nothing.
     """
     page = result.page
     rows = (row(page, line.id, result.readings.get(line.id)) for line in page.lines)

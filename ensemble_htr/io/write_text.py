@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ensemble_htr.io.results import PageResult, one_line
+from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, one_line
 
 __all__ = ["render"]
 
 
-def render(result: PageResult, overwrite: bool = False) -> bytes:
+def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
     """UTF-8 text with as many lines as the page has; one that was not read is empty.
 
-    These are our readings throughout, so ``overwrite`` changes nothing.
+    These are our readings throughout, so ``options`` change nothing.
     """
     texts = (
         one_line(result.readings[line.id].text) if line.id in result.readings else ""

@@ -15,7 +15,7 @@ from lxml import etree
 
 from ensemble_htr.errors import OutputError, UsageError, XMLError
 from ensemble_htr.io.pages import read_page
-from ensemble_htr.io.results import PageResult, reading_words
+from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, reading_words
 from ensemble_htr.io.write import FORMATS, output_path, write_result
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Page, Reading, Word
@@ -78,7 +78,7 @@ def write_and_read(tmp_path: Path, data: bytes) -> Page:
 @COMMON
 @given(pages(), st.sampled_from(["page", "alto"]))
 def test_a_page_comes_back(tmp_path: Path, page: Page, kind: str) -> None:
-    back = write_and_read(tmp_path, FORMATS[kind].render(PageResult(page, {}), False))
+    back = write_and_read(tmp_path, FORMATS[kind].render(PageResult(page, {}), PLAIN))
     assert (back.width, back.height, back.format) == (200, 100, kind)
     for got, put in zip(back.lines, page.lines, strict=True):
         assert (got.id, got.baseline, got.polygon) == (put.id, put.baseline, put.polygon)
@@ -90,7 +90,7 @@ def test_a_page_comes_back(tmp_path: Path, page: Page, kind: str) -> None:
 @COMMON
 @given(results(), st.sampled_from(["page", "alto"]), st.booleans())
 def test_readings_come_back(tmp_path: Path, result: PageResult, kind: str, overwrite: bool) -> None:
-    back = write_and_read(tmp_path, FORMATS[kind].render(result, overwrite))
+    back = write_and_read(tmp_path, FORMATS[kind].render(result, WriteOptions(overwrite)))
     for got, put in zip(back.lines, result.page.lines, strict=True):
         read = result.readings.get(put.id)
         human = put.confirmed and (read is None or not overwrite)
@@ -103,7 +103,7 @@ def test_readings_come_back(tmp_path: Path, result: PageResult, kind: str, overw
 def test_fresh_xml_is_valid(
     assert_valid: Callable[[bytes, str], None], result: PageResult, kind: str
 ) -> None:
-    assert_valid(FORMATS[kind].render(result, False), kind)
+    assert_valid(FORMATS[kind].render(result, PLAIN), kind)
 
 
 @COMMON
@@ -112,8 +112,8 @@ def test_text_and_rows_come_back(result: PageResult) -> None:
     texts = [
         result.readings[x.id].text if x.id in result.readings else "" for x in result.page.lines
     ]
-    assert FORMATS["txt"].render(result, False).decode().split("\n")[:-1] == texts
-    rows = [json.loads(r) for r in FORMATS["jsonl"].render(result, False).decode().splitlines()]
+    assert FORMATS["txt"].render(result, PLAIN).decode().split("\n")[:-1] == texts
+    rows = [json.loads(r) for r in FORMATS["jsonl"].render(result, PLAIN).decode().splitlines()]
     assert [r["text"] for r in rows] == texts
     for row, line in zip(rows, result.page.lines, strict=True):
         assert list(row) == ["id", "page", "doc", "text", "confidence", "words", "chars"]
@@ -146,13 +146,13 @@ def test_strange_ids_and_characters(
     text = "a\x00b\ud800\x0c\ufffe"
     result = PageResult(Page("p", lines, 9, 9), {"1": reading(text)})
     for kind in ("page", "alto"):
-        data = FORMATS[kind].render(result, False)
+        data = FORMATS[kind].render(result, PLAIN)
         assert_valid(data, kind)
         back = write_and_read(tmp_path, data).lines
         assert back[1].id == "id_1" and len({x.id for x in back}) == 5
         assert back[0].text == "ab"
-    assert FORMATS["txt"].render(result, False).count(b"\n") == 5
-    assert len(FORMATS["jsonl"].render(result, False).splitlines()) == 5
+    assert FORMATS["txt"].render(result, PLAIN).count(b"\n") == 5
+    assert len(FORMATS["jsonl"].render(result, PLAIN).splitlines()) == 5
 
 
 # ---------------------------------------------------------------- the user's own tree
@@ -194,7 +194,7 @@ def test_the_tree_stays_but_for_our_text(
 ) -> None:
     page = source(tmp_path, kind)
     result = PageResult(page, {i: reading(t) for i, t in texts.items()})
-    data = FORMATS[kind].render(result, overwrite)
+    data = FORMATS[kind].render(result, WriteOptions(overwrite))
     assert bare(data) == bare(TREES[kind].encode())
     back = write_and_read(tmp_path, data)
     for got, put in zip(back.lines, page.lines, strict=True):
@@ -204,13 +204,13 @@ def test_the_tree_stays_but_for_our_text(
         taken = put.id in texts and (overwrite or not put.confirmed)
         assert got.text == (texts[put.id] if taken else put.text)
         assert got.confirmed is (put.confirmed and not taken)
-    again = FORMATS[kind].render(result, overwrite)
+    again = FORMATS[kind].render(result, WriteOptions(overwrite))
     assert again == data
 
 
 @pytest.mark.parametrize("kind", ["page", "alto"])
 def test_no_readings_no_change(tmp_path: Path, kind: str) -> None:
-    data = FORMATS[kind].render(PageResult(source(tmp_path, kind), {}), True)
+    data = FORMATS[kind].render(PageResult(source(tmp_path, kind), {}), WriteOptions(True))
     one, other = (
         etree.tostring(etree.fromstring(x), method="c14n") for x in (data, TREES[kind].encode())
     )
@@ -226,7 +226,7 @@ def _tree(data: bytes) -> tuple[Any, dict[str, Any]]:
 def test_page_text_first_with_index_1(tmp_path: Path) -> None:
     texts = {"plain": "neuf", "human": "faux", "words": "mot haut", "empty": "là"}
     result = PageResult(source(tmp_path, "page"), {i: reading(t, 0.25) for i, t in texts.items()})
-    data = FORMATS["page"].render(result, False)
+    data = FORMATS["page"].render(result, PLAIN)
     root, lines = _tree(data)
     for name, text in texts.items():
         equivs = lines[name].findall("{*}TextEquiv")
@@ -254,7 +254,7 @@ def test_page_words_are_shared_out_anew(
     tmp_path: Path, assert_valid: Callable[[bytes, str], None]
 ) -> None:
     result = PageResult(source(tmp_path, "page"), {"words": reading("un deux trois")})
-    data = FORMATS["page"].render(result, False)
+    data = FORMATS["page"].render(result, PLAIN)
     words = _tree(data)[1]["words"].findall("{*}Word")
     assert [w.findtext("{*}TextEquiv/{*}Unicode") for w in words] == ["un", "deux", "trois"]
     boxes = [w.find("{*}Coords").get("points") for w in words]
@@ -265,7 +265,7 @@ def test_page_words_are_shared_out_anew(
 def test_alto_strings(tmp_path: Path, assert_valid: Callable[[bytes, str], None]) -> None:
     texts = {"plain": "un 2 mots", "human": "faux", "words": "mot haut", "empty": "là"}
     result = PageResult(source(tmp_path, "alto"), {i: reading(t) for i, t in texts.items()})
-    data = FORMATS["alto"].render(result, False)
+    data = FORMATS["alto"].render(result, PLAIN)
     lines = _tree(data)[1]
     plain = lines["plain"].findall("{*}String")
     assert [s.get("CONTENT") for s in plain] == ["un", "2", "mots"]
@@ -279,11 +279,11 @@ def test_alto_strings(tmp_path: Path, assert_valid: Callable[[bytes, str], None]
     assert lines["human"].get("CS") == "true"
     words = lines["words"].findall("{*}String")
     assert [(s.get("ID"), s.get("HPOS"), s.get("CC")) for s in words] == [
-        ("s1", "100", "000"), ("s2", "500", None),
+        ("s1", "100", "987"), ("s2", "500", "5443"),
     ]  # fmt: skip
     assert len(words[1]) == 0
     assert_valid(data, "alto")
-    lines = _tree(FORMATS["alto"].render(result, True))[1]
+    lines = _tree(FORMATS["alto"].render(result, WriteOptions(True)))[1]
     assert lines["human"].get("CS") == "false"  # no human has seen our text
 
 
@@ -294,13 +294,15 @@ def test_alto_strings(tmp_path: Path, assert_valid: Callable[[bytes, str], None]
 def test_names_never_collide(tmp_path: Path, kind: str) -> None:
     page = source(tmp_path, kind)
     out = tmp_path / "out"
-    paths = write_result(PageResult(page, {}), out, list(FORMATS))
+    names = [name for name in FORMATS if name not in ("pdf", "xlsx")]  # these need libraries
+    paths = write_result(PageResult(page, {}), out, names)
     other = "alto" if kind == "page" else "page"
-    assert {p.name for p in paths} == {"p.xml", f"p.{other}.xml", "p.txt", "p.jsonl"}
+    others = {f"p.{other}.xml", "p.txt", "p.jsonl", "p.hocr", "p.csv", "p.tei.xml"}
+    assert {p.name for p in paths} == {"p.xml", *others}
     assert sorted(out.iterdir()) == sorted(paths)
-    for path, name in zip(paths, FORMATS, strict=True):
+    for path, name in zip(paths, names, strict=True):
         assert path == output_path(page, out, name)
-        assert path.suffix != ".xml" or read_page(path).format == name
+        assert name not in ("page", "alto") or read_page(path).format == name
 
 
 @given(
@@ -312,7 +314,12 @@ def test_the_formats_of_one_page_have_names_of_their_own(stem: str, kind: str) -
 
     path = None if kind == "image" else Path("in") / f"{stem}.xml"
     page = Page(page_stem(path, kind) if path else stem, (), format=kind, source=path)
-    assert len({output_path(page, Path("out"), name).name for name in FORMATS}) == len(FORMATS)
+    names = [name for name in FORMATS if name not in ("pdf", "xlsx")]
+    assert len({output_path(page, Path("out"), name).name for name in names}) == len(names)
+
+
+def test_a_page_called_review_leaves_the_review_alone() -> None:
+    assert output_path(Page("Review", ()), Path(), "csv").name == "Review.page.csv"
 
 
 def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
@@ -320,7 +327,7 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
     before = (tmp_path / "in" / "p.xml").read_bytes()
     for out in (tmp_path / "in", tmp_path / "in" / ".." / "in"):
         with pytest.raises(OutputError, match="inputs are never overwritten"):
-            write_result(PageResult(page, {}), out, ["page"], overwrite=True)
+            write_result(PageResult(page, {}), out, ["page"], WriteOptions(True))
     assert (tmp_path / "in" / "p.xml").read_bytes() == before
     assert len(list((tmp_path / "in").iterdir())) == 1
 
@@ -342,5 +349,5 @@ def test_one_line_for_what_cannot_be_done(tmp_path: Path) -> None:
 
 def test_fresh_page_time_can_be_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    data = FORMATS["page"].render(PageResult(Page("p", ()), {}), False)
+    data = FORMATS["page"].render(PageResult(Page("p", ()), {}), PLAIN)
     assert b"<Created>1970-01-01T00:00:00Z</Created>" in data

@@ -1,0 +1,247 @@
+"""Writing searchable PDF: the page's picture, and behind it its text in invisible letters.
+
+Each word lies on its piece of the baseline, turned with it and stretched to its length, so that
+marking text marks the ink. The letters have no outlines: a font of blanks is made for the blocks
+of Unicode that the page needs (ISO 32000-1, 9.3.6 text rendering mode 3; 9.10.3 ToUnicode), so
+that any character of the Basic Multilingual Plane can be searched and copied; one beyond it is
+written as its compatibility form or U+FFFD, since such fonts map to 16 bits. A JPEG that stands
+upright goes in as it is, other pictures are recompressed.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ensemble_htr import __version__
+from ensemble_htr.errors import ImageError, MissingDependencyError
+from ensemble_htr.io.geometry import bounding_box
+from ensemble_htr.io.images import image_size, load_page, rescale_page
+from ensemble_htr.io.results import (
+    PLAIN,
+    PageResult,
+    WriteOptions,
+    final_reading,
+    reading_words,
+)
+from ensemble_htr.io.words import point_at, shares
+from ensemble_htr.io.xml import xml_text
+from ensemble_htr.types import Line, Page, Point, Reading
+
+__all__ = ["render", "require_libraries"]
+
+_POINTS = 72.0  # PDF units an inch
+_DPI = 300.0  # of a picture that does not say, or says what no scanner makes
+_SANE_DPI = (100.0, 1200.0)  # cameras and editors write 72 or 96 for "unknown"
+_LARGEST = 14400.0  # PDF units that a page may measure (ISO 32000-1, annex C)
+_QUALITY = 85  # of recompressed pictures, JPEG scale
+_ADVANCE = 500  # width of a blank letter, thousandths of the font's size
+_ORIENTATION = 0x0112  # EXIF
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    data: bytes  # JPEG
+    width: int  # pixels, as shown
+    height: int
+    dpi: float
+
+
+def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
+    """One PDF page; the text that a human confirmed stays, unless ``options.overwrite``.
+
+    Raises `MissingDependencyError` without the libraries, `ImageError` for a page whose picture is
+    missing, cannot be read or does not belong to the XML.
+    """
+    require_libraries()
+    from reportlab.lib.utils import ImageReader
+    from reportlab.pdfgen.canvas import Canvas
+
+    picture = _picture(result.page)
+    page = rescale_page(result.page, picture.width, picture.height)
+    unit = min(_POINTS / picture.dpi, _LARGEST / max(picture.width, picture.height))
+    size = picture.width * unit, picture.height * unit
+    stream = io.BytesIO()
+    with _binary_streams():
+        canvas = Canvas(stream, pagesize=size, pageCompression=1)
+        canvas.setTitle(xml_text(page.stem))
+        canvas.setSubject(xml_text(page.doc))
+        canvas.setCreator(f"ensemble-htr {__version__}")
+        canvas.drawImage(ImageReader(io.BytesIO(picture.data)), 0, 0, *size)
+        canvas.scale(unit, unit)
+        _write_lines(canvas, PageResult(page, result.readings), picture.height, options.overwrite)
+        canvas.showPage()
+        canvas.save()
+    return stream.getvalue()
+
+
+def require_libraries() -> None:
+    """Raise `MissingDependencyError` without ReportLab, fontTools or Pillow."""
+    wanted = {"reportlab": "ReportLab", "fontTools": "fontTools", "PIL": "Pillow"}
+    for module, library in wanted.items():
+        try:
+            __import__(module)
+        except ImportError:
+            raise MissingDependencyError(library, "pdf", "writing a searchable PDF") from None
+
+
+def _write_lines(canvas: Any, result: PageResult, height: int, overwrite: bool) -> None:
+    """All lines, in pixels of the picture, whose origin is put at the lower left."""
+    finals = [
+        (x, final_reading(x, result.readings.get(x.id), overwrite)) for x in result.page.lines
+    ]
+    spoken = [(line, reading) for line, reading in finals if reading is not None]
+    font = _font("".join(_plane_zero(reading.text) for _, reading in spoken))
+    for line, reading in spoken:
+        _write_line(canvas, line, reading, height, font)
+
+
+def _write_line(canvas: Any, line: Line, reading: Reading, height: int, font: str) -> None:
+    words = reading_words(reading)
+    axis = _axis(line)
+    if len(axis) < 2 or not words:
+        return
+    size = _thickness(line, axis, len(reading.tokens))
+    starts = [start for start, _ in shares(reading, words)]
+    for i, word in enumerate(words):
+        last = i + 1 == len(words)
+        text = _plane_zero(word.text) + ("" if last else " ")
+        begin = point_at(axis, starts[i])
+        end = point_at(axis, 1.0 if last else starts[i + 1])
+        length = math.dist(begin, end)
+        if length <= 0 or not text.strip():
+            continue
+        cosine, sine = (end[0] - begin[0]) / length, (begin[1] - end[1]) / length
+        natural = len(text) * size * _ADVANCE / 1000
+        shape = canvas.beginText()
+        shape.setTextRenderMode(3)
+        shape.setFont(font, size)
+        shape.setHorizScale(100 * length / natural)
+        shape.setTextTransform(cosine, sine, -sine, cosine, begin[0], height - begin[1])
+        shape.textOut(text)
+        canvas.drawText(shape)
+
+
+def _axis(line: Line) -> Sequence[Point]:
+    """The baseline; without one a line near the bottom of the box, or down a tall box."""
+    if len(set(line.baseline)) >= 2:
+        return line.baseline
+    box = bounding_box(line.polygon)
+    if box is None:
+        return ()
+    left, top, right, bottom = box
+    if bottom - top > 2 * (right - left):
+        x = left + 0.25 * (right - left)
+        return (x, top), (x, bottom)
+    y = bottom - 0.25 * (bottom - top)
+    return (left, y), (right, y)
+
+
+def _thickness(line: Line, axis: Sequence[Point], letters: int) -> float:
+    """Height of the line in pixels: its area over its length, or that of usual letters."""
+    length = sum(math.dist(a, b) for a, b in zip(axis, axis[1:], strict=False))
+    if len(line.polygon) >= 3:
+        turned = (*line.polygon[1:], line.polygon[0])
+        area = sum(x * v - u * y for (x, y), (u, v) in zip(line.polygon, turned, strict=True)) / 2
+        thickness = abs(area) / max(length, 1.0)
+    else:
+        thickness = 2 * length / max(letters, 1)
+    return min(max(thickness, 4.0), 400.0)
+
+
+def _plane_zero(text: str) -> str:
+    """``text`` without characters that the font cannot map (or PDF hold)."""
+    if all(" " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" for c in text):
+        return text
+    found = "".join(c if ord(c) < 0x10000 else unicodedata.normalize("NFKC", c) for c in text)
+    return "".join(c if ord(c) < 0x10000 else "\ufffd" for c in xml_text(found))
+
+
+def _font(text: str) -> str:
+    """The name of a registered font that has a blank for every character of ``text``."""
+    return _register(tuple(sorted({0, *(ord(c) >> 8 for c in text)})))
+
+
+@functools.cache  # as many as there are sets of alphabets that meet on a page
+def _register(blocks: tuple[int, ...]) -> str:
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.ttLib.tables._g_l_y_f import Glyph
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+
+    names = [".notdef", "blank"]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap(
+        {code: "blank" for b in blocks for code in range(max(b << 8, 32), (b + 1) << 8)}
+    )
+    builder.setupGlyf({name: Glyph() for name in names})
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (_ADVANCE, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Blank", "styleName": "Regular", "psName": "Blank"})
+    builder.setupOS2(sTypoAscender=800, sTypoDescender=-200, usWinAscent=800, usWinDescent=200)
+    builder.setupPost()
+    stream = io.BytesIO()
+    builder.save(stream)
+    stream.seek(0)
+    name = "Blank-" + "-".join(f"{b:02x}" for b in blocks)
+    pdfmetrics.registerFont(TTFont(name, stream))
+    return name
+
+
+def _picture(page: Page) -> _Picture:
+    """The page's picture as JPEG, turned as its coordinates are."""
+    if page.image is None:
+        raise ImageError(
+            f"{page.source or page.stem}: a searchable PDF needs the page's image, and none was "
+            "found; put it beside the XML or leave out --format pdf"
+        )
+    claimed = (page.width, page.height) if page.source and page.width and page.height else None
+    width, height = image_size(page.image, claimed)
+    from PIL import Image, ImageOps
+
+    with Image.open(page.image) as image:
+        stored = image.size
+        dpi = _dpi(image)
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        plain = image.format == "JPEG" and image.mode in ("L", "RGB") and orientation in (0, 1)
+        if plain:
+            return _Picture(page.image.read_bytes(), width, height, dpi)
+        if image.mode in ("L", "RGB", "1", "P", "CMYK") and "transparency" not in image.info:
+            obeyed = claimed is None or (orientation >= 5 and (width, height) != stored)
+            shown = ImageOps.exif_transpose(image) if obeyed else image
+            shown = shown.convert("L" if shown.mode in "1L" else "RGB")
+            return _Picture(_jpeg(shown), width, height, dpi)
+    return _Picture(_jpeg(Image.fromarray(load_page(page)[1])), width, height, dpi)
+
+
+def _jpeg(image: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return stream.getvalue()
+
+
+def _dpi(image: Any) -> float:
+    try:
+        dpi = float(image.info.get("dpi", (0, 0))[0])
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):
+        return _DPI
+    return dpi if _SANE_DPI[0] <= dpi <= _SANE_DPI[1] else _DPI
+
+
+@contextmanager
+def _binary_streams() -> Iterator[None]:
+    """ReportLab writes pictures in ASCII unless told so, a quarter larger."""
+    from reportlab import rl_config
+
+    before, rl_config.useA85 = rl_config.useA85, 0
+    try:
+        yield
+    finally:
+        rl_config.useA85 = before

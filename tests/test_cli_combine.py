@@ -95,7 +95,7 @@ def test_pages_come_back_as_copies_of_the_first_engines(
     assert code == 0 and "1 lines are on no page" in talk, talk
     out = tmp_path / "out"
     assert sorted(p.name for p in out.iterdir()) == [
-        ".ensemble-htr", "combined.jsonl", "p.jsonl", "p.xml",
+        ".ensemble-htr", "combined.jsonl", "p.jsonl", "p.xml", "review.csv",
     ]  # fmt: skip
     assert [row["text"] for row in rows_of(out / "p.jsonl")] == ["le jour", "du mois"]
     assert [row["id"] for row in rows_of(out / "combined.jsonl")] == ["q"]

@@ -44,7 +44,7 @@ def test_a_page_comes_out_in_every_format_and_once(
     code, shown, talk = read(here, *arguments)
     assert code == 0, talk
     assert {p.name for p in out.iterdir()} == {
-        ".ensemble-htr", "p1.xml", "p1.alto.xml", "p1.txt", "p1.jsonl",
+        ".ensemble-htr", "p1.xml", "p1.alto.xml", "p1.txt", "p1.jsonl", "review.csv",
     }  # fmt: skip
     rows = [json.loads(line) for line in (out / "p1.jsonl").read_text().splitlines()]
     assert [(row["page"], row["id"], row["doc"]) for row in rows] == [
@@ -92,7 +92,7 @@ def test_one_bad_page_does_not_stop_the_others(
     for name in ("empty.jpg", "truncated.jpg", "doctype.xml", "imageless.xml", "broken.xml"):
         assert sum(name in line for line in said) == 1, name
     assert "6 FAILED" in talk.splitlines()[-1]
-    assert {p.name for p in out.iterdir()} == {".ensemble-htr", "good.xml", "good.txt"}
+    assert {p.name for p in out.iterdir()} == {".ensemble-htr", "good.xml", "good.txt", "review.csv"}
 
 
 def test_line_images_and_the_stream(here: Run, tmp_path: Path) -> None:

@@ -19,51 +19,95 @@ from numpy.typing import NDArray
 
 from ensemble_htr.errors import ImageError, MissingDependencyError
 from ensemble_htr.io.geometry import Notices, usable
+from ensemble_htr.io.pdf import is_pdf, render_page
 from ensemble_htr.types import Page, Point
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "MAX_FRAMES",
     "MAX_PIXELS",
+    "TIFF_SUFFIXES",
+    "image_frames",
     "image_size",
     "load_page",
     "read_image",
     "rescale_page",
 ]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".jp2", ".j2k", ".jpx")
+TIFF_SUFFIXES = (".tif", ".tiff")  # the one format whose files hold several pages
 MAX_PIXELS = 300_000_000  # 300 megapixels: an A2 page at 1,000 dpi is 390, at 600 dpi 139
-_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+MAX_FRAMES = 20_000  # pages of a TIFF
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "JPEG2000")  # the last where Pillow was built with it
+_BROKEN = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError)
+_NOT_A_PAGE = 0b101  # TIFF NewSubfileType: a smaller copy of another page, a transparency mask
+_INVERSE = {6: 8, 8: 6}  # all other orientations undo themselves
 _ORIENTATION = 0x0112  # EXIF tag: 1 upright, 3 upside down, 6 and 8 quarter turns, rest mirrored
 _TOLERANCE = 0.01  # how far the two scale factors may differ, relative
 _LOG = logging.getLogger("ensemble_htr")
 _LOCK = threading.Lock()
 
 
-def image_size(path: Path, xml_size: tuple[int, int] | None = None) -> tuple[int, int]:
+def image_frames(path: Path) -> tuple[int, ...]:
+    """The frames of a TIFF that are pages (no thumbnails, no masks); (0,) of any other image.
+
+    Raises `ImageError` for a file whose header cannot be read, or that has over ``MAX_FRAMES``.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return (0,)
+    pages = []
+    with _opened(path) as image:
+        if image.format != "TIFF":
+            return (0,)
+        for frame in range(MAX_FRAMES + 1):
+            try:
+                with _our_own_limit():
+                    image.seek(frame)
+                if not int(image.tag_v2.get(254, 0)) & _NOT_A_PAGE:
+                    pages.append(frame)
+            except EOFError:
+                return tuple(pages) or (0,)
+            except _BROKEN as error:
+                if len(pages) > 1:
+                    break
+                raise ImageError(_open_message(path, error)) from None
+        else:
+            raise ImageError(f"{path}: more than {MAX_FRAMES} pages in one TIFF are not read")
+    return (*pages, frame)  # the damaged one, so that it is named when it is read
+
+
+def image_size(
+    path: Path, xml_size: tuple[int, int] | None = None, frame: int = 0
+) -> tuple[int, int]:
     """Width and height in pixels, from the header alone.
 
     Cameras store a page lying on its side with an EXIF note how to turn it. Without ``xml_size``
     the note is obeyed. With it (what the XML claims), the note is obeyed only if the turned size
-    agrees with the XML and the stored one does not: coordinates decide. Raises `ImageError`.
+    has the XML's proportions and the stored one has not: coordinates decide. Raises `ImageError`.
     """
-    with _opened(path) as image:
+    with _opened(path, frame) as image:
         turned = _turned(image, xml_size)
-        width, height = image.size
+        width, height = _stored_size(image)
     return (height, width) if turned >= 5 else (width, height)
 
 
-def read_image(path: Path, xml_size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """The first image of the file as gray ``uint8 (H, W)``, 0 = black, 255 = white.
+def read_image(
+    path: Path, xml_size: tuple[int, int] | None = None, frame: int = 0
+) -> NDArray[np.uint8]:
+    """Image ``frame`` of the file as gray ``uint8 (H, W)``, 0 = black, 255 = white.
 
     Transparent pixels become white; 16-bit images are scaled down. EXIF orientation as in
     `image_size`. Raises `ImageError` for an empty, truncated, corrupt or too large file.
     """
-    with _opened(path) as image:
-        turned = _turned(image, xml_size)
+    with _opened(path, frame) as image:
+        turned, noted = _turned(image, xml_size), _noted(image)
         image.draft("L", None)  # JPEG: decode luminance only
         try:
+            image.load()
+            if noted != 1 and image.format == "TIFF" and _noted(image) == 1:  # Pillow turned it
+                turned = 1 if turned == noted else _INVERSE.get(noted, noted)
             gray = _gray(image)
-        except (OSError, ValueError, SyntaxError, EOFError, MemoryError, IndexError) as error:
+        except (*_BROKEN, MemoryError) as error:
             raise ImageError(
                 f"{path}: the image is truncated or corrupt ({_one_line(error)}); "
                 "copy or export it again"
@@ -83,7 +127,10 @@ def load_page(page: Page) -> tuple[Page, NDArray[np.uint8]]:
             f"one folder up or in images/, named {page.stem}.jpg or as the XML names it"
         )
     claimed = (page.width, page.height) if page.width > 0 and page.height > 0 else None
-    pixels = read_image(page.image, claimed)
+    if is_pdf(page.image):
+        pixels = render_page(page.image, page.frame)
+    else:
+        pixels = read_image(page.image, claimed, page.frame)
     height, width = pixels.shape
     return rescale_page(page, width, height), pixels
 
@@ -99,11 +146,11 @@ def rescale_page(page: Page, width: int, height: int) -> Page:
     if page.width <= 0 or page.height <= 0:
         return _clamped(page, width, height)
     fx, fy = width / page.width, height / page.height
-    slack = (1 / page.width + 1 / page.height + 1 / width + 1 / height) / 2  # sizes are rounded
-    if abs(fx / fy - 1) > _TOLERANCE + slack:
+    claimed = page.width, page.height
+    if not _proportional(claimed, (width, height)):
         hint = (
             "the image looks turned by 90 degrees; turn it back"
-            if abs(width / page.height / (height / page.width) - 1) <= _TOLERANCE + slack
+            if _proportional(claimed, (height, width))
             else "give the image that the XML was made for"
         )
         raise ImageError(
@@ -147,7 +194,20 @@ def _clamped(page: Page, width: int, height: int) -> Page:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _our_own_limit() -> Iterator[None]:
+    """Pillow's own bound on sizes put aside: we check them ourselves, before any decoding."""
+    from PIL import Image
+
+    with _LOCK:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _opened(path: Path, frame: int = 0) -> Iterator[Any]:
     """A Pillow image whose header was read and whose size is within bounds."""
     try:
         from PIL import Image
@@ -156,14 +216,12 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the image file is empty; copy or export it again")
-        with _LOCK:  # we check the size ourselves, below, before any decoding
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        with _our_own_limit():
             Image.init()
-            try:
-                image = Image.open(path, formats=[f for f in _FORMATS if f in Image.OPEN])
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+            image = Image.open(path, formats=[f for f in _FORMATS if f in Image.OPEN])
+            if frame:
+                image.seek(frame)
+    except _BROKEN as error:
         raise ImageError(_open_message(path, error)) from None
     with image:
         width, height = image.size
@@ -179,38 +237,74 @@ def _open_message(path: Path, error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{path}: the image cannot be read: {error.strerror}"
     return (
-        f"{path}: not an image that can be read (wanted JPEG, PNG, TIFF or WebP); "
+        f"{path}: not an image that can be read (wanted JPEG, PNG, TIFF, WebP or JPEG 2000); "
         "it may be truncated: copy or export it again"
     )
 
 
-def _turned(image: Any, xml_size: tuple[int, int] | None) -> int:
-    """The EXIF orientation to obey (1 = leave as stored)."""
+def _noted(image: Any) -> int:
+    """The EXIF orientation that the file notes (1 = as stored)."""
     try:
         orientation = int(image.getexif().get(_ORIENTATION, 1))
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError):
+    except _BROKEN:
         return 1
-    if not 1 <= orientation <= 8:
-        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def _stored_size(image: Any) -> tuple[int, int]:
+    """Width and height as stored; Pillow may tell a TIFF's as they will be once turned."""
+    width, height = image.size
+    if image.format == "TIFF":
+        width, height = image.tag_v2.get(256, width), image.tag_v2.get(257, height)
+    return int(width), int(height)
+
+
+def _turned(image: Any, xml_size: tuple[int, int] | None) -> int:
+    """The EXIF orientation to obey (1 = leave as stored)."""
+    orientation = _noted(image)
     if xml_size is None:
         return orientation
-    width, height = image.size
-    agrees = xml_size == (height, width) != (width, height)
-    return orientation if orientation >= 5 and agrees else 1
+    stored = width, height = _stored_size(image)
+    upright = height, width
+    if xml_size in (stored, upright):
+        lies = xml_size != stored
+    else:
+        lies = _proportional(xml_size, upright) and not _proportional(xml_size, stored)
+    return orientation if orientation >= 5 and lies else 1
+
+
+def _proportional(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= _slack(one, other)
+
+
+def _slack(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """How far two scale factors may differ, relative: sizes are rounded to whole pixels."""
+    return _TOLERANCE + sum(1 / side for side in (*one, *other)) / 2
 
 
 def _gray(image: Any) -> NDArray[np.uint8]:
-    mode = image.mode
-    if mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        deep = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if mode != "F" or deep.max(initial=0.0) > 255.0 else 1.0
-        return np.clip(np.rint(deep / scale), 0, 255).astype(np.uint8)
-    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return _shallow(np.asarray(image), image.mode == "F")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         from PIL import Image
 
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
+        paper = Image.new("RGB", rgba.size, (255, 255, 255))
+        paper.paste(rgba, mask=rgba.getchannel("A"))
+        image = paper
     return np.asarray(image.convert("L"), dtype=np.uint8)
+
+
+def _shallow(deep: NDArray[Any], is_float: bool) -> NDArray[np.uint8]:
+    """16 bits (or floats in 0..255) as 8; some rows at a time, since floats take eight times the
+    room."""
+    scale = 1.0 if is_float and not deep.max(initial=0.0) > 255.0 else 257.0
+    gray = np.empty(deep.shape, np.uint8)
+    step = max(1, (1 << 20) // max(1, deep.shape[1]))
+    for top in range(0, len(deep), step):
+        rows = np.nan_to_num(deep[top : top + step].astype(np.float64) / scale)
+        gray[top : top + step] = np.clip(np.rint(rows), 0, 255)
+    return gray
 
 
 def _turn(gray: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
-"""One training loop for every CTC recognizer: what differs stands in the recipe.
+"""One training loop for every recognizer: what differs stands in the recipe.
 
 AdamW with warm-up and cosine decay (Loshchilov & Hutter, 2019), CTC loss (Graves et al., 2006)
-with an auxiliary head, an exponential moving average of the weights that is what gets judged and
+with an auxiliary head, for a network with a decoder also cross-entropy (the hybrid loss of Watanabe
+et al., 2017), an exponential moving average of the weights that is what gets judged and
 kept, early stopping on val, bf16 and channels_last where the machine has them. A run is a
 function of (recipe, data): every random choice is drawn from (seed, epoch, batch), so that
 ``--resume`` continues as if nothing had happened.
@@ -13,11 +14,8 @@ import json
 import math
 import os
 import pickle
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,16 +26,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ensemble_htr.assets import sha256_file
 from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import AssetError, InputError, OutputError
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
-from ensemble_htr.recognizers.weights import load_weights, save_weights
+from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.augment import augment
+from ensemble_htr.train.begin import begin_from, decayed
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
+from ensemble_htr.train.interrupts import interrupts
 from ensemble_htr.train.plot import read_log
 from ensemble_htr.train.recipe import Recipe
 
@@ -96,13 +97,15 @@ class Trainer:
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = cast(Any, network).config  # CrnnConfig, GatedConfig or TransformerConfig
         self.writes = hasattr(network, "decode")  # also character by character
-        if options.init:
-            say(f"\n{_begin_from(Path(options.init), self.net, self.alphabet)}\n")
+        self.begun = ""  # sha256 of the weights that the run began from
+        if options.init and not (folder / "last.pt").exists():
+            say(f"\n{begin_from(Path(options.init), self.net, self.alphabet)}\n")
+            self.begun = sha256_file(Path(options.init))
         self.height: int = self.config.height
         self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
-            _decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
+            decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
         )
         self.chance = weights(self.train, recipe.data)
         self.progress = Progress()
@@ -118,7 +121,7 @@ class Trainer:
         p, options = self.progress, self.recipe.train
         saved = time.time()
         self._trim_log()
-        with _interrupts() as interrupted:
+        with interrupts() as interrupted:
             while self._unfinished():
                 self.net.train()
                 started, before = time.time(), p.seen
@@ -320,6 +323,7 @@ class Trainer:
             "recipe": to_mapping(self.recipe),
             "data": data_hash(self.train),
             "progress": asdict(self.progress),
+            "init": self.begun,
         }
         save_weights(
             self.folder / "model.safetensors",
@@ -341,6 +345,7 @@ class Trainer:
             "alphabet": list(self.alphabet),
             "steps_per_epoch": self.steps_per_epoch,
             "data": data_hash(self.train),
+            "init": self.begun,
         }
         temporary = self.folder / "last.pt.part"
         try:
@@ -364,6 +369,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])
             self.steps_per_epoch = int(state["steps_per_epoch"])
+            self.begun = str(state.get("init", ""))
         except _UNLOADABLE as error:
             raise AssetError(
                 f"{path}: the checkpoint is damaged or of another network "
@@ -380,47 +386,3 @@ class Trainer:
             f"loss {p.loss / max(p.seen, 1):.3f}  {speed:.0f} lines/s  "
             f"ETA {left * pace / 60:.0f} min   "
         )
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C in a list instead of breaking a batch in two; the second one breaks it."""
-    caught: list[int] = []
-    usual = signal.getsignal(signal.SIGINT)
-    ours = threading.current_thread() is threading.main_thread() and callable(usual)
-    if not ours:  # not allowed to listen, or told to ignore Ctrl-C (`nohup`, a background job)
-        yield caught
-        return
-
-    def catch(number: int, _: Any) -> None:
-        caught.append(number)
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, catch)
-    try:
-        yield caught
-    finally:
-        signal.signal(signal.SIGINT, usual)
-
-
-def _begin_from(path: Path, net: nn.Module, alphabet: Sequence[str]) -> str:
-    """Take over the tensors of other weights that have the name and shape of one of ``net``'s
-    (those that depend on the alphabet only where it is the same); says how many."""
-    given = load_weights(path)
-    own = net.state_dict()
-    same = tuple(given.alphabet) == tuple(alphabet)
-    heads = ("head.", "next.", "embed.")
-    taken = {
-        name: value.to(own[name].dtype)
-        for name, value in given.tensors.items()
-        if name in own and own[name].shape == value.shape and (same or not name.startswith(heads))
-    }
-    net.load_state_dict(taken, strict=False)
-    return f"{path}: {len(taken)} of {len(own)} tensors taken over"
-
-
-def _decayed(net: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels, none for norms and biases."""
-    flat = [p for p in net.parameters() if p.ndim < 2]
-    deep = [p for p in net.parameters() if p.ndim >= 2]
-    return [{"params": deep, "weight_decay": decay}, {"params": flat, "weight_decay": 0.0}]

@@ -15,13 +15,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ensemble_htr.assets import sha256_file  # noqa: E402
+from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score  # noqa: E402
 from ensemble_htr.errors import AssetError, InputError, OutputError  # noqa: E402
+from ensemble_htr.metrics import edit_distance  # noqa: E402
+from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
 from ensemble_htr.recognizers.inputs import scale_to_height  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
 from ensemble_htr.train.loop import Progress, Trainer  # noqa: E402
 from ensemble_htr.train.plot import plot_log  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
+from ensemble_htr.types import Line  # noqa: E402
 
 Lines = Callable[[int, int, str], list[Sample]]
 
@@ -54,19 +59,19 @@ def test_a_tiny_network_learns_to_read(tmp_path: Path, recipe: Recipe, lines: Li
     assert rates == sorted(rates, reverse=True)
 
 
-def interrupt(trainer: Trainer, step: int) -> None:
-    """Press Ctrl-C in the middle of the ``step``-th batch of all."""
+def interrupt(trainer: Trainer, step: int, how: int = signal.SIGINT) -> None:
+    """Press Ctrl-C (or end the process politely) in the middle of the ``step``-th batch of all."""
 
     def watched(indices: Any, number: int, real: Any = trainer._step) -> Any:
         if trainer.progress.step == step - 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), how)
         return real(indices, number)
 
     trainer._step = watched  # type: ignore[method-assign]
-    usual = signal.getsignal(signal.SIGINT)
+    usual = signal.getsignal(how)
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
-    assert signal.getsignal(signal.SIGINT) is usual
+    assert signal.getsignal(how) is usual
 
 
 @pytest.mark.parametrize("where", ["first batch", "end of an epoch", "amid an epoch"])
@@ -154,9 +159,7 @@ def test_lines_without_letters_are_judged_as_a_whole(
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_data_and_checkpoints_that_do_not_fit(
-    tmp_path: Path, recipe: Recipe, lines: Lines
-) -> None:
+def test_data_and_checkpoints_that_do_not_fit(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
     data, val = lines(20, 1, "train"), lines(6, 2, "val")
     rare = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, rarest=10_000))
     with pytest.raises(InputError, match="rarest"):
@@ -195,3 +198,52 @@ def test_plot(tmp_path: Path) -> None:
 def test_scaling_keeps_the_aspect_ratio() -> None:
     assert scale_to_height(np.zeros((48, 480), np.uint8), 40).shape == (40, 400)
     assert scale_to_height(np.zeros((48, 1), np.uint8), 16).shape == (16, 1)
+
+
+def test_a_polite_end_saves_a_checkpoint(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    data, val = lines(40, 1, "train"), lines(8, 2, "val")
+    interrupt(Trainer(recipe, data, val, tmp_path, silent), 2, signal.SIGTERM)
+    again = Trainer(recipe, data, val, tmp_path, silent)
+    assert again.resume() and again.progress.step == 2
+
+
+def hybrid(recipe: Recipe, **changes: Any) -> Recipe:
+    sizes = {k: recipe.network[k] for k in ("height", "stem", "channels", "blocks")}
+    more = {"width": 32, "heads": 2, "inner": 32, "encoder": 1, "decoder": 1, "kernel": 3}
+    return dataclasses.replace(
+        shorter(recipe, **changes), architecture="transformer", network={**sizes, **more}
+    )
+
+
+def test_both_heads_of_a_transformer_learn(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    data, val = lines(200, 1, "train"), lines(12, 2, "val")
+    begun = Trainer(shorter(recipe, epochs=1), data, val, tmp_path / "crnn", silent)
+    begun.folder.mkdir()
+    begun.run()
+    init = str(tmp_path / "crnn" / "model.safetensors")
+    told: list[str] = []
+    wanted = hybrid(recipe, epochs=6, lines_per_epoch=300, rate=8e-3, init=init, smoothing=0.0)
+    trainer = Trainer(wanted, data, val, tmp_path, told.append)
+    assert "tensors taken over" in told[0]
+    trainer.run()
+    assert log_of(tmp_path)[-1]["val_cer"] < 0.2  # the CTC head
+    kept = load_weights(tmp_path / "model.safetensors")
+    assert kept.facts["init"] == sha256_file(tmp_path / "crnn" / "model.safetensors")
+    decoder = BeamDecoder(BeamOptions(alpha=0.0), None, "t")
+    engine = load_recognizer("t", tmp_path / "model.safetensors", decoder=decoder, scorer=ctc_score)
+    written = engine.read([Line(s.id, image=s.image) for s in val])
+    pairs = zip(val, written, strict=True)
+    errors = sum(edit_distance(s.text, best[0].text) for s, best in pairs)
+    assert errors < 0.2 * sum(len(s.text) for s in val)  # the decoder
+
+
+def test_weights_that_have_nothing_in_common_are_refused(
+    tmp_path: Path, recipe: Recipe, lines: Lines
+) -> None:
+    data, val = lines(20, 1, "train"), lines(4, 2, "val")
+    trainer = Trainer(recipe, data, val, tmp_path, silent)
+    trainer.keep()
+    wanted = hybrid(recipe, init=str(tmp_path / "model.safetensors"))
+    sizes = {**wanted.network, "stem": 7, "channels": [7, 9, 11]}
+    with pytest.raises(AssetError, match="none of its tensors fits"):
+        Trainer(dataclasses.replace(wanted, network=sizes), data, val, tmp_path, silent)

@@ -7,6 +7,7 @@ Foreign engines join as further rows; without images the forced scores fall sile
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -34,7 +35,7 @@ from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading, Sear
 if TYPE_CHECKING:
     from ensemble_htr.recognizers.ctc import CtcRecognizer
 
-__all__ = ["ModelConfig", "Pipeline", "PipelineOptions"]
+__all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint"]
 
 _LOG = logging.getLogger("ensemble_htr")
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
@@ -83,25 +84,20 @@ class Pipeline:
         """Load the products; raises `AssetError`, `UsageError`, `ConfigError` or
         `MissingDependencyError`, each with one clear line."""
         options = options or PipelineOptions()
-        folder = resolve("models", options.model)
-        config = load_toml(folder / "model.toml", ModelConfig)
-        names = _chosen(config, options)
-        products: dict[str, str] = {}
-        lm: LanguageModel | None = None
-        if options.lm and config.lm:
-            lm = _load_lm(config.lm, products)
-        judge, notices = _load_judge(folder, config, options, products)
-        recognizers = tuple(_recognizer(n, products) for n in names) if options.images else ()
+        plan = _Plan.of(options)
+        config = plan.config
+        lm = _load_lm(plan.lm) if plan.lm is not None else None
+        judge, notices = _load_judge(plan.judge)
+        recognizers = tuple(_recognizer(name, path) for name, path in plan.weights.items())
         decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
         cache = None if options.cache is None else LineCache(options.cache, _seed(config))
         judging = Judge(judge, lm)
+        products = plan.products()
         return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache)
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
-        facts = {"products": dict(self.products), "config": to_mapping(self.config)}
-        facts["lm"] = self.lm is not None
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return _print(self.options, self.config, self.products)
 
     # ---- pages ---------------------------------------------------------------------------
 
@@ -254,6 +250,59 @@ def _seed(config: ModelConfig) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
+def fingerprint(options: PipelineOptions) -> str:
+    """What `Pipeline.fingerprint` would give, from the files alone: nothing is loaded, so it asks
+    for neither torch nor time. Raises `AssetError`, `UsageError` and `ConfigError` as `load`."""
+    plan = _Plan.of(options)
+    return _print(options, plan.config, plan.products())
+
+
+def _print(options: PipelineOptions, config: ModelConfig, products: Mapping[str, str]) -> str:
+    named = {"model", "recognizers", "combiner", "images"}  # speak through their products
+    facts = {
+        "products": dict(products),
+        "config": to_mapping(config),
+        "options": {
+            f.name: repr(getattr(options, f.name))
+            for f in dataclasses.fields(options)
+            if f.name not in named | {"cache"}
+        },
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The files that options mean: found and compared with their locks, not yet loaded."""
+
+    config: ModelConfig
+    lm: Path | None
+    judge: Path | None
+    weights: Mapping[str, Path]  # by recognizer
+
+    @classmethod
+    def of(cls, options: PipelineOptions) -> _Plan:
+        folder = resolve("models", options.model)
+        config = load_toml(folder / "model.toml", ModelConfig)
+        names = _chosen(config, options)
+        judge = options.combiner or (folder / config.combiner if config.combiner else None)
+        if options.combiner is None and judge is not None and not judge.exists():
+            judge = None
+        return cls(
+            config,
+            _find_lm(config.lm) if options.lm and config.lm else None,
+            judge,
+            {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
+        )
+
+    def products(self) -> dict[str, str]:
+        """The sha256 of each file ("" of one that is missing: loading it says so)."""
+        files = {f"models/{name}": path for name, path in self.weights.items()}
+        files |= {"combiner": self.judge} if self.judge is not None else {}
+        files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
+        return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
+
+
 def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
     names = options.recognizers or config.recognizers
     for name in names:
@@ -265,33 +314,28 @@ def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _load_lm(name: str, products: dict[str, str]) -> LanguageModel:
-    from ensemble_htr import lm
-
+def _find_lm(name: str) -> Path:
     folder = resolve("lm", name)
     found = sorted(p for p in folder.iterdir() if ".arpa" in p.name or p.suffix in (".klm", ".bin"))
     if not found:
         raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
-    products[f"lm/{name}"] = sha256_file(found[0])
-    return lm.load(found[0])
+    return found[0]
 
 
-def _load_judge(
-    folder: Path, config: ModelConfig, options: PipelineOptions, products: dict[str, str]
-) -> tuple[JudgeModel, list[str]]:
-    path = options.combiner or (folder / config.combiner if config.combiner else None)
-    if path is None or (options.combiner is None and not path.exists()):
+def _load_lm(path: Path) -> LanguageModel:
+    from ensemble_htr import lm
+
+    return lm.load(path)
+
+
+def _load_judge(path: Path | None) -> tuple[JudgeModel, list[str]]:
+    if path is None:
         return plain_judge(), ["no fitted combiner: every engine has one vote"]
-    judge = load_judge(path)
-    products["combiner"] = sha256_file(path)
-    return judge, []
+    return load_judge(path), []
 
 
-def _recognizer(name: str, products: dict[str, str]) -> CtcRecognizer:
+def _recognizer(name: str, path: Path) -> CtcRecognizer:
     _need_images()
-    folder = resolve("models", name)
-    path = folder / "model.safetensors"
-    products[f"models/{name}"] = sha256_file(path) if path.exists() else ""
     import torch
 
     from ensemble_htr.recognizers.attention import load_recognizer

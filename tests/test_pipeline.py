@@ -11,7 +11,7 @@ pytest.importorskip("cv2")
 
 from ensemble_htr.assets import resolve  # noqa: E402
 from ensemble_htr.errors import UsageError  # noqa: E402
-from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.pipeline import Pipeline, PipelineOptions, fingerprint  # noqa: E402
 from ensemble_htr.types import Hypothesis  # noqa: E402
 
 
@@ -58,6 +58,8 @@ def test_a_subset_of_recognizers_and_an_unknown_one(load) -> None:  # type: igno
 def test_what_decides_the_text_is_in_the_fingerprint(load) -> None:  # type: ignore[no-untyped-def]
     prints = [load(**o).fingerprint() for o in ({}, {"lm": False}, {"recognizers": ("crnn",)})]
     assert len(set(prints)) == 3 and load().fingerprint() == prints[0]
+    for options, expected in zip(({}, {"lm": False}, {"recognizers": ("crnn",)}), prints, strict=True):
+        assert fingerprint(PipelineOptions(model="tiny", **options)) == expected
 
 
 def test_the_lm_is_kept_from_text_that_it_does_not_know(load) -> None:  # type: ignore[no-untyped-def]

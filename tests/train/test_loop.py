@@ -222,7 +222,7 @@ def test_both_heads_of_a_transformer_learn(tmp_path: Path, recipe: Recipe, lines
     begun.run()
     init = str(tmp_path / "crnn" / "model.safetensors")
     told: list[str] = []
-    wanted = hybrid(recipe, epochs=6, lines_per_epoch=300, rate=8e-3, init=init, smoothing=0.0)
+    wanted = hybrid(recipe, epochs=8, lines_per_epoch=400, rate=6e-3, init=init, smoothing=0.0)
     trainer = Trainer(wanted, data, val, tmp_path, told.append)
     assert "tensors taken over" in told[0]
     trainer.run()

@@ -28,6 +28,7 @@ from ensemble_htr.types import Reading
 
 SPLITS = ("val", "test-seen", "test-unseen")
 HERE = Path(__file__).parent
+FUSED = " + LM"
 Rows = dict[str, list[Record]]
 
 
@@ -36,6 +37,7 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
     page, cut = pipeline.cut(source.read())
     lines = scorable_lines(cut)
     heard = [r.posteriors(lines) for r in pipeline.recognizers]
+    written = pipeline.written(heard)
     rows: Rows = {}
     form = profile("fr-archive")
 
@@ -47,15 +49,15 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
 
     for i, line in enumerate(lines):
         posteriors = [h[i] for h in heard]
-        own, fused = pipeline.hypotheses(posteriors)
+        own, fused = pipeline.hypotheses(posteriors, written[i])
         add("truth", line.id, form.apply(line.text or ""))
         for h in own:
             add(h.source, line.id, form.apply(h.text))
-        for recognizer in pipeline.recognizers:
-            best = next(h for h in fused if h.source == recognizer.name)
-            add(f"{recognizer.name} + LM", line.id, form.apply(best.text))
+        for h in own:
+            best = next((f for f in fused if f.source == h.source), h)
+            add(f"{h.source}{FUSED}", line.id, form.apply(best.text))
         add("vote + LM, no images", line.id, pipeline.combine_line(own).text)
-        reading = pipeline.judge_line(posteriors)
+        reading = pipeline.judge_line(posteriors, written=written[i])
         add("ensemble, LM silent", line.id, reading.without_lm or "")
         add("ensemble", line.id, reading.text, reading)
     return rows
@@ -91,8 +93,8 @@ def gains(reports: Mapping[str, Report]) -> str:
     """The ensemble against the best single (chosen on val) and confidence figures."""
     val = next(iter(reports.values()))
     rate = {s.name: s.letters.cer.value for s in val.systems}
-    greedy = min((n for n in rate if n in ("crnn", "gated")), key=rate.__getitem__)
-    fused = min((n for n in rate if n.endswith("+ LM")), key=rate.__getitem__)
+    fused = min((n for n in rate if n.endswith(FUSED)), key=rate.__getitem__)
+    greedy = min((n for n in rate if n + FUSED in rate), key=rate.__getitem__)
     out = [
         f"| against, chosen on val | {' | '.join(reports)} |\n|---|{'---|' * len(reports)}",
     ]
@@ -115,8 +117,9 @@ def gains(reports: Mapping[str, Report]) -> str:
 def diversity(reports: Mapping[str, Report]) -> str:
     out = ["| split | pair | phi of the errors | share of errors in common |", "|---|---|---|---|"]
     for split, report in reports.items():
+        names = {s.name for s in report.systems}
         for pair in report.pairs:
-            if {pair.first, pair.second} == {"crnn", "gated"}:
+            if {pair.first + FUSED, pair.second + FUSED} <= names:
                 e = pair.errors
                 out.append(
                     f"| {split} | {pair.first}, {pair.second} | {e.phi:.3f} | {e.shared:.3f} |"
@@ -159,6 +162,13 @@ def commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def read_split(folder: Path, options: PipelineOptions, jobs: int) -> tuple[Report, Rows]:
+    """Every system's score and reading of the lines of a split that have a letter."""
+    rows = merged(each_page(read_all_ways, folder, options, jobs))
+    truth = rows.pop("truth")
+    return score_records(truth, rows, profile("fr-archive"), letters_only=True), rows
+
+
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--splits", default=",".join(SPLITS), show_default=True)
@@ -171,10 +181,7 @@ def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
     kept: dict[str, Rows] = {}
     options = PipelineOptions(model=model)
     for split in splits.split(","):
-        rows = merged(each_page(read_all_ways, data / "fr19" / split, options, jobs))
-        truth = rows.pop("truth")
-        kept[split] = rows
-        reports[split] = score_records(truth, rows, profile("fr-archive"), letters_only=True)
+        reports[split], kept[split] = read_split(data / "fr19" / split, options, jobs)
     pipeline = Pipeline.load(options)
     recipes = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
     parts = [

@@ -73,7 +73,8 @@ _CHUNK = 20_000  # rows in memory
 
 _ELIDED = re.compile(r"^(?:[cdjlmnst]|qu|lorsqu|puisqu|jusqu)['’]", re.IGNORECASE)
 _ENDS = re.compile(r"[.!?:…]['\"»”)]*$")
-_TITLE = re.compile(r"^(?:\w|mm|m\^?(?:r|e|re|me|lle|elle|gr)s?|d\^?r|s\^?te?)\.$", re.I)
+_TITLE = re.compile(r"(?:mm?|m\^?(?:r|e|re|me|lle|elle|gr)s?|d\^?r|s\^?te?)\.?", re.IGNORECASE)
+_INITIAL = re.compile(r"[^\W\d_]\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class ReviewRow:
     confidence: float
     doubtful_words: tuple[str, ...]
     doubtful_names: tuple[str, ...]
-    alternatives: tuple[str, ...]  # "word: rival 0.34, rival 0.05"
+    alternatives: tuple[str, ...]  # "word: rival, rival"
 
     @property
     def rate(self) -> float:
@@ -146,15 +147,17 @@ def names(reading: Reading) -> tuple[Word, ...]:
     """The words that look like names: a capital inside a line, not where a sentence begins.
 
     What is elided before it (``d'``, ``l'``) does not count, nor the full stop of a title or an
-    initial (``M.``, ``J.``); words of one letter and of digits are no names. A rule of thumb: the
-    first word of a line is never one.
+    initial (``M.``, ``J.``); titles, words of one letter and of digits are no names. A rule of
+    thumb: the first word of a line is never one.
     """
     found: list[Word] = []
     for before, word in itertools.pairwise(reading_words(reading)):
         bare = _ELIDED.sub("", word.text.lstrip("([«\"'’-—–")).rstrip(".,;:!?)]»\"'")
-        if not bare[:1].isupper() or sum(c.isalpha() for c in bare) < 2:
+        short = sum(c.isalpha() for c in bare) < 2 or _TITLE.fullmatch(bare)
+        if short or not bare[:1].isupper():
             continue
-        if not _ENDS.search(before.text) or _TITLE.match(before.text):
+        abbreviated = _TITLE.fullmatch(before.text) or _INITIAL.fullmatch(before.text)
+        if abbreviated or not _ENDS.search(before.text):
             found.append(word)
     return tuple(found)
 
@@ -227,7 +230,7 @@ def _key(row: Sequence[str]) -> float:
 
 def _alternatives(reading: Reading, word: Word) -> str:
     found = rivals(reading, word.start, word.stop, word.confidence, _RIVALS)
-    return f"{word.text}: {', '.join(f'{text} {p:.2f}' for text, p in found)}" if found else ""
+    return f"{word.text}: {', '.join(text for text, _ in found)}" if found else ""
 
 
 def _cell(text: str) -> str:

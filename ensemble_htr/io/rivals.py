@@ -5,15 +5,15 @@ Read off the network that a reading was chosen from, whose arcs carry the judge'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ensemble_htr.types import ConfusionNetwork, Reading
+from ensemble_htr.types import EPSILON, ConfusionNetwork, Reading
 
 __all__ = ["Part", "parts", "rivals"]
 
-_LEAST = 0.0005  # probability below which a rival is not worth a word
-_SPARE = 8  # partial strings kept for each one wanted: different paths may spell one string
+_LEAST = 0.0001  # probability below which a rival is not worth a word
 
 
 def rivals(
@@ -21,36 +21,37 @@ def rivals(
 ) -> tuple[tuple[str, float], ...]:
     """At most ``most`` other texts for the tokens from ``start`` to ``stop``, likeliest first.
 
-    ``confidence`` is that of what stands there; the doubt that it leaves is shared out among the
-    rivals in proportion to the product of their arcs' posteriors, so all of them sum to one at
-    most. Empty slots around the place belong to it. () without a network, or where all agree.
+    They are what the network's rows (each engine's reading and its alternatives) have there, empty
+    slots around the place included: strings that somebody read, not any mixture of letters.
+    ``confidence`` is that of what stands there. A rival has to it the odds that its arcs' posteriors
+    have (their product), but all rivals together no more than the doubt that is left. () without a
+    network, or where all agree.
     """
     network = reading.network
     if network is None or most < 1 or len(reading.slots) != len(reading.tokens) or start >= stop:
         return ()
     first = reading.slots[start - 1] + 1 if start else 0
     last = reading.slots[stop] if stop < len(reading.slots) else len(network.slots)
-    texts = {"": 1.0}
-    for i in range(first, last):
-        arcs = _probabilities(network, i)
-        grown: dict[str, float] = {}
-        for text, p in texts.items():
-            for token, q in arcs.items():
-                grown[text + token] = grown.get(text + token, 0.0) + p * q
-        ranked = sorted(grown.items(), key=lambda kv: (-kv[1], kv[0]))
-        texts = dict(ranked[: _SPARE * (most + 1)])
+    disputed = [i for i in range(first, last) if len(network.slots[i].arcs) > 1]
+    if not disputed:
+        return ()
+    arcs = {i: _probabilities(network, i) for i in disputed}
+    chosen = dict(zip(reading.slots, reading.tokens, strict=True))
     own = "".join(reading.tokens[start:stop])
     others: dict[str, float] = {}
-    for text, p in texts.items():
-        text = " ".join(text.split())
+    for path in {row[first:last] for row in network.rows.values()}:
+        text = " ".join("".join(path).split())
         if text and text != own:
+            p = math.prod(arcs[i][path[i - first]] for i in disputed)
             others[text] = others.get(text, 0.0) + p
     total = sum(others.values())
     if total <= 0.0:
         return ()
-    shared = [(text, (1 - confidence) * p / total) for text, p in others.items()]
-    ranked = sorted(shared, key=lambda kv: (-kv[1], kv[0]))[:most]
-    return tuple((text, p) for text, p in ranked if p >= _LEAST)
+    held = math.prod(arcs[i].get(chosen.get(i, EPSILON), 0.0) for i in disputed)
+    scale = min((1 - confidence) / total, confidence / held if held > 0 else math.inf)
+    shared = [(text, scale * p) for text, p in others.items()]
+    best = sorted(shared, key=lambda kv: (-kv[1], kv[0]))[:most]
+    return tuple((text, p) for text, p in best if p >= _LEAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ def parts(reading: Reading) -> list[Part]:
     place, first, begun = 0, 0, 0  # token, its part's first slot and first token
 
     def close(stop: int) -> None:
-        texts = {name: "".join(row[first:stop]) for name, row in rows.items()}
-        own = "".join(tokens[begun:place])
+        texts = {name: " ".join("".join(row[first:stop]).split()) for name, row in rows.items()}
+        own = " ".join("".join(tokens[begun:place]).split())
         if any(text != own for text in texts.values()):
             found.append(Part(begun, place, texts))
         elif found and not found[-1].texts:

@@ -1,6 +1,6 @@
 """Writing searchable PDF: the page's picture, and behind it its text in invisible letters.
 
-Each word lies on its piece of the baseline, turned with it and stretched to its length, so that
+Each word lies along the baseline, turned with it and stretched to its share of the length, so that
 marking text marks the ink. The letters have no outlines: a font of blanks is made for the blocks
 of Unicode that the page needs (ISO 32000-1, 9.3.6 text rendering mode 3; 9.10.3 ToUnicode), so
 that any character of the Basic Multilingual Plane can be searched and copied; one beyond it is
@@ -41,6 +41,7 @@ _DPI = 300.0  # of a picture that does not say, or says what no scanner makes
 _SANE_DPI = (100.0, 1200.0)  # cameras and editors write 72 or 96 for "unknown"
 _LARGEST = 14400.0  # PDF units that a page may measure (ISO 32000-1, annex C)
 _QUALITY = 85  # of recompressed pictures, JPEG scale
+_STRAIGHT = 0.25  # of the letters' height that a baseline may stray and still count as straight
 _ADVANCE = 500  # width of a blank letter, thousandths of the font's size
 _ORIENTATION = 0x0112  # EXIF
 
@@ -70,6 +71,7 @@ def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
     stream = io.BytesIO()
     with _binary_streams():
         canvas = Canvas(stream, pagesize=size, pageCompression=1)
+        canvas.setAuthor("")
         canvas.setTitle(xml_text(page.stem))
         canvas.setSubject(xml_text(page.doc))
         canvas.setCreator(f"ensemble-htr {__version__}")
@@ -103,29 +105,60 @@ def _write_lines(canvas: Any, result: PageResult, height: int, overwrite: bool) 
 
 
 def _write_line(canvas: Any, line: Line, reading: Reading, height: int, font: str) -> None:
+    """A straight line is one piece of text, of a bent one every word is."""
     words = reading_words(reading)
     axis = _axis(line)
     if len(axis) < 2 or not words:
         return
     size = _thickness(line, axis, len(reading.tokens))
-    starts = [start for start, _ in shares(reading, words)]
-    for i, word in enumerate(words):
-        last = i + 1 == len(words)
-        text = _plane_zero(word.text) + ("" if last else " ")
-        begin = point_at(axis, starts[i])
-        end = point_at(axis, 1.0 if last else starts[i + 1])
-        length = math.dist(begin, end)
-        if length <= 0 or not text.strip():
-            continue
-        cosine, sine = (end[0] - begin[0]) / length, (begin[1] - end[1]) / length
-        natural = len(text) * size * _ADVANCE / 1000
-        shape = canvas.beginText()
-        shape.setTextRenderMode(3)
-        shape.setFont(font, size)
-        shape.setHorizScale(100 * length / natural)
-        shape.setTextTransform(cosine, sine, -sine, cosine, begin[0], height - begin[1])
-        shape.textOut(text)
-        canvas.drawText(shape)
+    texts = [_plane_zero(word.text) + " " for word in words]
+    texts[-1] = texts[-1][:-1]  # words that follow one another are parted by a space
+    marks = [*(start for start, _ in shares(reading, words)), 1.0]
+    if _bend(axis) <= _STRAIGHT * size:
+        axis = axis[0], axis[-1]
+        places = list(zip(texts, marks, marks[1:], strict=False))
+        _write_piece(canvas, axis, places, height, (font, size))
+        return
+    for text, lo, hi in zip(texts, marks, marks[1:], strict=False):
+        chord = point_at(axis, lo), point_at(axis, hi)
+        _write_piece(canvas, chord, [(text, 0.0, 1.0)], height, (font, size))
+
+
+def _write_piece(
+    canvas: Any,
+    chord: tuple[Point, Point],
+    places: Sequence[tuple[str, float, float]],
+    height: int,
+    font: tuple[str, float],
+) -> None:
+    """Texts along a straight line, each from one fraction of it to another."""
+    (x0, y0), (x1, y1) = chord
+    length = math.dist(*chord)
+    if length <= 0:
+        return
+    cosine, sine = (x1 - x0) / length, (y0 - y1) / length
+    shape = canvas.beginText()
+    shape.setTextRenderMode(3)
+    shape.setFont(*font)
+    shape.setTextTransform(cosine, sine, -sine, cosine, x0, height - y0)
+    place = 0.0
+    for text, lo, hi in places:
+        if text.strip() and hi > lo:
+            natural = len(text) * font[1] * _ADVANCE / 1000
+            shape.moveCursor((lo - place) * length, 0)
+            shape.setHorizScale(100 * (hi - lo) * length / natural)
+            shape.textOut(text)
+            place = lo
+    canvas.drawText(shape)
+
+
+def _bend(axis: Sequence[Point]) -> float:
+    """How far a polyline strays from the straight line between its ends, in pixels."""
+    (x0, y0), (x1, y1) = axis[0], axis[-1]
+    length = math.hypot(x1 - x0, y1 - y0)
+    if length == 0:
+        return math.inf
+    return max(abs((x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)) / length for x, y in axis)
 
 
 def _axis(line: Line) -> Sequence[Point]:

@@ -13,9 +13,11 @@ import pytest
 
 from ensemble_htr.assets import resolve, write_lock
 
+_STEM: dict[str, Any] = {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1)}
 _SIZES: dict[str, dict[str, Any]] = {
     "crnn": {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
     "crnn-b": {"stem": 4, "channels": (4, 4, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
+    "writer": {**_STEM, "width": 16, "heads": 2, "inner": 16, "encoder": 1, "decoder": 1},
 }
 
 
@@ -29,7 +31,7 @@ def _interruptible() -> None:
 @pytest.fixture(scope="session")
 def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A value of $ENSEMBLE_HTR_HOME whose models are real but untrained and very small; the shelf
-    has ``tiny``, an ensemble of two recognizers."""
+    has ``tiny``, an ensemble of two recognizers, and ``trio`` with one that writes as well."""
     torch = pytest.importorskip("torch", reason="reading images needs the extra [recognize]")
     pytest.importorskip("cv2")
     from ensemble_htr.recognizers.weights import save_weights
@@ -39,15 +41,17 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     alphabet = tuple(" abcdefghijklmnopqrstuvwxyz")
     for seed, (name, sizes) in enumerate(_SIZES.items()):
         torch.manual_seed(seed)
-        network = build_network("crnn", sizes, len(alphabet))
+        architecture = "transformer" if name == "writer" else "crnn"
+        network = build_network(architecture, sizes, len(alphabet))
         folder = home / "models" / name
         folder.mkdir(parents=True)
         save_weights(
-            folder / "model.safetensors", network.state_dict(), architecture="crnn", network=sizes,
-            alphabet=alphabet, profile="fr-archive", facts={},
+            folder / "model.safetensors", network.state_dict(), architecture=architecture,
+            network=sizes, alphabet=alphabet, profile="fr-archive", facts={},
         )  # fmt: skip
         write_lock(folder, ["model.safetensors"])
-    _ensemble(home, "tiny", list(_SIZES))
+    _ensemble(home, "tiny", ["crnn", "crnn-b"])
+    _ensemble(home, "trio", list(_SIZES))
     return home
 
 
@@ -72,9 +76,7 @@ def small_page(tmp_path: Path) -> Callable[..., Path]:
     """``small_page(stem, first, texts)``: a PAGE file with two of the sample's lines and its image,
     in ``tmp_path/pages``; ``texts`` are what an engine read there."""
 
-    def make(
-        stem: str, first: int = 1, texts: tuple[str, ...] = (), folder: str = "pages"
-    ) -> Path:
+    def make(stem: str, first: int = 1, texts: tuple[str, ...] = (), folder: str = "pages") -> Path:
         sample = resolve("sample", "letter", check=False)
         lines = re.findall(r"<TextLine .*?</TextLine>", (sample / "page.xml").read_text(), re.S)
         lines = lines[first : first + 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from ensemble_htr.types import Hypothesis  # noqa: E402
 @pytest.fixture
 def load(tiny_home: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
-    return lambda **options: Pipeline.load(PipelineOptions(model="tiny", **options))
+    return lambda **options: Pipeline.load(PipelineOptions(**{"model": "tiny", **options}))
 
 
 def test_every_line_gets_a_reading_that_explains_itself(load) -> None:  # type: ignore[no-untyped-def]
@@ -67,3 +68,23 @@ def test_the_lm_is_kept_from_text_that_it_does_not_know(load) -> None:  # type: 
     french, bits = pipeline.lm_fits(["demeurant à Paris rue de la Paix", "vente par Monsieur"])
     other, more = pipeline.lm_fits(["xqj wkzv bhgt qqpl zxcv", "kkwq jjzx vvbq"])
     assert french and not other and bits < more
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_a_recognizer_that_writes_is_two_voices(load, alpha: float) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(model="trio")
+    search = replace(pipeline.config.search, alpha=alpha)
+    pipeline = replace(pipeline, config=replace(pipeline.config, search=search))
+    _, lines = _first(pipeline)
+    reading = pipeline.read_lines(lines[:3])[1]
+    assert reading.network is not None
+    engines = {"crnn", "crnn-b", "writer", "writer-ctc"}
+    assert {s for s in reading.network.sources if "#" not in s} == engines
+    heard = [r.posteriors(lines[:3]) for r in pipeline.recognizers]
+    rows, fused = pipeline.hypotheses([h[1] for h in heard])
+    assert {h.source for h in rows} == engines == {h.source for h in fused}
+    assert not any(row.lm for row in rows)
+    assert any(h.lm for h in fused if h.source == "writer") == (alpha > 0)
+    scores = pipeline.scorer([h[1] for h in heard])([rows[0].tokens, ("a",)])
+    assert set(scores) == engines and all(len(said) == 2 for said in scores.values())
+    assert pipeline.judge_line([h[1] for h in heard]).text == reading.text

@@ -55,7 +55,8 @@ class Line:
     kind: str = ""  # line or region type named by the source ("printed", "margin", ...)
     image: NDArray[np.uint8] | None = field(default=None, compare=False)
     confirmed: bool = False  # a human vouched for ``text`` (PAGE index 0, ALTO CS="true")
-    regions: tuple[str, ...] = ()  # types and "#id" of the regions around it, the nearest first
+    # types and "#id" of the regions around it, the nearest first
+    regions: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

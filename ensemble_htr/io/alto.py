@@ -47,6 +47,7 @@ def read_lines(root: Element, notices: Notices) -> Raw:
                 text=line_text(element),
                 kind=_kind(element, labels),
                 confirmed=is_confirmed(element),
+                regions=_regions(element, labels),
             )
         )
     unit = _first_text(root, "MeasurementUnit") or "pixel"
@@ -152,6 +153,20 @@ def _kind(element: Element, labels: Mapping[str, str]) -> str:
         if found:
             return ",".join(found)
     return ""
+
+
+def _regions(element: Element, labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Labels, TYPE and ``#ID`` of the blocks around the line, and the margin that they lie in."""
+    found: dict[str, None] = {}
+    for node in element.iterancestors():
+        name = local_name(node)
+        if name == "Page":
+            break
+        names = [labels.get(ref, "") for ref in node.get("TAGREFS", "").split()]
+        names += [node.get("TYPE", ""), name if name.endswith("Margin") else ""]
+        names += [f"#{node.get('ID')}"] if node.get("ID") else []
+        found |= dict.fromkeys(n for n in names if n)
+    return tuple(found)
 
 
 def _first_text(root: Element, name: str) -> str:

@@ -8,6 +8,7 @@ document order.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ensemble_htr.io.geometry import Notices, number, parse_points, usable
@@ -58,6 +59,7 @@ def read_lines(root: Element, notices: Notices) -> Raw:
                 text=_line_text(element, equiv),
                 kind=_kind(element),
                 confirmed=equiv is not None and equiv_index(equiv) == 0,
+                regions=_regions(element),
             )
         )
     return Raw(tuple(lines), *size, attributes.get("imageFilename", ""))
@@ -150,17 +152,36 @@ def _points(element: Element, name: str, notices: Notices) -> tuple[Point, ...]:
 
 
 def _kind(element: Element) -> str:
-    """The line's structure type, else the type of the nearest region that has one."""
-    node = element
-    while node is not None and local_name(node) not in ("Page", "PcGts"):
-        match = _STRUCTURE_TYPE.search(node.get("custom", ""))
-        kind = match.group(1).strip() if match else ""
-        if not kind and node is not element:
-            kind = node.get("type", "")
-        if kind:
-            return str(kind)
-        node = node.getparent()
-    return ""
+    """The line's structure type, else the type of the nearest region that has one; then, of the
+    nearest that says it, how it was made ("printed", "typewritten": PAGE's ``production``)."""
+    kind = made = ""
+    for node in (element, *_around(element)):
+        kind = kind or (_types(node)[:1] or [""])[0]
+        made = made or node.get("production", "").strip()
+    return ",".join(dict.fromkeys(part for part in (kind, made) if part))
+
+
+def _types(node: Element) -> list[str]:
+    """Structure type in ``custom`` (Transkribus, eScriptorium), then PAGE's own ``type``."""
+    match = _STRUCTURE_TYPE.search(node.get("custom", ""))
+    own = node.get("type", "") if local_name(node) != "TextLine" else ""
+    return [t.strip() for t in (match.group(1) if match else "", own) if t.strip()]
+
+
+def _around(element: Element) -> Iterator[Element]:
+    for node in element.iterancestors():
+        if local_name(node) in ("Page", "PcGts"):
+            return
+        yield node
+
+
+def _regions(element: Element) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for node in _around(element):
+        element_kind = local_name(node).removesuffix("Region").lower()
+        names = [*_types(node), *([element_kind] if element_kind != "text" else [])]
+        found |= dict.fromkeys([*names, *([f"#{node.get('id')}"] if node.get("id") else [])])
+    return tuple(found)
 
 
 def _region_ranks(root: Element) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Parsing XML from strangers: no DOCTYPE, no entities, no network, bounded size and depth.
 
 A DOCTYPE is the door to entity bombs and to files outside (CWE-776, CWE-611) and neither PAGE nor
-ALTO needs one, so it is refused before the tree is built.
+ALTO needs one, so it is refused before the tree is built. hOCR has one that only names HTML.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from lxml import etree  # type: ignore[import-untyped, unused-ignore]
 
 from ensemble_htr.errors import XMLError
 
-__all__ = ["MAX_BYTES", "children", "etree", "local_name", "parse_xml", "sniff_root", "xml_text"]
+__all__ = [
+    "MAX_BYTES",
+    "children",
+    "etree",
+    "local_name",
+    "parse_html",
+    "parse_xml",
+    "sniff_hocr",
+    "sniff_root",
+    "xml_text",
+]
 
 MAX_BYTES = 64 * 1024 * 1024  # a dense ALTO page with glyphs is about 10 MB
 _CHUNK = 1 << 16
@@ -23,6 +33,10 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 Element = Any  # an lxml element; lxml ships no types
 Tree = Any
+
+
+_PLAIN_DOCTYPE = re.compile(rb"<!DOCTYPE\s+html\b[^\[\]<>]*>", re.I)  # no entities of its own
+_HOCR = re.compile(rb"\bocr(_page|_line|x_line)\b")
 
 
 class _Doctype(Exception):
@@ -58,17 +72,8 @@ def parse_xml(path: Path) -> Tree:
     """
     data = _read(path)
     _scan_prolog(data, path)
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_blank_text=False,
-        strip_cdata=False,
-    )
     try:
-        tree = etree.ElementTree(etree.fromstring(data, parser))
+        tree = _tree(data)
     except etree.XMLSyntaxError as error:
         reason = " ".join((error.msg or "unreadable").split())
         raise XMLError(
@@ -80,6 +85,67 @@ def parse_xml(path: Path) -> Tree:
     if tree.docinfo.internalDTD is not None:
         raise _doctype_error(path, 1)
     return tree
+
+
+def parse_html(path: Path) -> Tree:
+    """Parse hOCR: XHTML as XML, anything else as HTML (whose entities are those of the standard).
+
+    The DOCTYPE that names the HTML standard is passed over. Raises `XMLError` as `parse_xml` does,
+    save that what is not well formed is read as far as it goes.
+    """
+    data = _read(path)
+    head = _PLAIN_DOCTYPE.sub(b"", data[:_CHUNK], count=1)
+    data = head + data[_CHUNK:]
+    _scan_prolog(data, path)
+    try:
+        tree = _tree(data)
+    except (etree.XMLSyntaxError, LookupError, ValueError):
+        tree = _forgiven(data, path)
+    if tree.docinfo.internalDTD is not None and tree.docinfo.internalDTD.entities():
+        raise _doctype_error(path, 1)
+    return tree
+
+
+def _forgiven(data: bytes, path: Path) -> Tree:
+    try:
+        data.decode("utf-8")
+        encoding: str | None = "utf-8"
+    except UnicodeDecodeError:
+        encoding = None  # as the file's own <meta> says
+    parser = etree.HTMLParser(no_network=True, huge_tree=False, encoding=encoding)
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.LxmlError, LookupError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise XMLError(f"{path}: cannot be read as HTML ({reason}); export it again") from None
+    too_much = [e for e in parser.error_log if e.type_name == "ERR_RESOURCE_LIMIT"]
+    if too_much or root is None:
+        line = too_much[0].line if too_much else 1
+        reason = too_much[0].message if too_much else "there is nothing in it"
+        raise XMLError(f"{path}: line {line}: cannot be read as HTML ({reason})")
+    return etree.ElementTree(root)
+
+
+def _tree(data: bytes) -> Tree:
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_blank_text=False,
+        strip_cdata=False,
+    )
+    return etree.ElementTree(etree.fromstring(data, parser))
+
+
+def sniff_hocr(path: Path) -> bool:
+    """Whether the first bytes speak of hOCR's pages or lines."""
+    try:
+        with open(path, "rb") as stream:
+            return _HOCR.search(stream.read(_CHUNK)) is not None
+    except OSError:
+        return False
 
 
 def sniff_root(path: Path) -> str | None:

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import InputError
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.io.images import load_page
 from ensemble_htr.io.sources import find_pages
-from ensemble_htr.layout.rectify import RectifyOptions, rectify_page
+from ensemble_htr.layout.preprocess import Preprocess, cut_lines
+from ensemble_htr.layout.rectify import RectifyOptions
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.recipe import DataOptions
 
@@ -52,18 +54,20 @@ class Sample:
     image: NDArray[np.uint8]
 
 
-def load_folder(root: Path, source: str, options: DataOptions) -> list[Sample]:
-    """All lines with a text in the pages of ``root / source``, cut and normalised; lines with an
-    unread word are left out. Hands come from ``manifest.csv`` (columns ``xml``, ``hand``), else
+def load_folder(
+    root: Path, source: str, options: DataOptions, steps: Preprocess | None = None
+) -> list[Sample]:
+    """All lines with a text in the pages of ``root / source``, cut with the preprocessing ``steps``
+    and normalised; lines with an unread word are left out. Hands come from ``manifest.csv`` (columns ``xml``, ``hand``), else
     the document. Progress goes to stderr; raises `InputError` for what cannot be read."""
     form = profile(options.profile)
-    folder = root / source
+    folder, shape = root / source, RectifyOptions(height=options.height)
     hands = _hands(folder / "manifest.csv")
     samples = []
     pages = find_pages([folder])
     for origin in tqdm(pages, desc=f"cutting {source}", unit="page", file=sys.stderr):
         page, pixels = load_page(origin.read())
-        for line in rectify_page(pixels, page.lines, RectifyOptions(height=options.height)):
+        for line in cut_lines(pixels, page.lines, steps or Preprocess(), shape):
             raw = line.text or ""
             text = form.apply(raw)
             if text and form.scorable(raw) and line.image is not None:
@@ -86,16 +90,18 @@ def _hands(manifest: Path) -> dict[str, str]:
     return {row["xml"]: row["hand"] for row in rows if row.get("xml") and row.get("hand")}
 
 
-def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
+def write_pack(
+    path: Path, samples: Iterable[Sample], quality: int, steps: Preprocess | None = None
+) -> int:
     """Write crops as one file: magic, length of the JSON index, index, images.
 
-    ``quality`` 1-100 is WebP's (stored at half contrast); 0 stores lossless PNG. Returns the
-    size in bytes.
+    ``quality`` 1-100 is WebP's (stored at half contrast); 0 stores lossless PNG. ``steps`` are the
+    preprocessing steps that the lines had, and are noted. Returns the size in bytes.
     """
-    index, blobs = [], []
+    index, blobs, note = [], [], _note(steps)
     for sample in samples:
         blob = _encode(sample.image, quality)
-        index.append({f: getattr(sample, f) for f in _FIELDS} | {"bytes": len(blob)})
+        index.append({f: getattr(sample, f) for f in _FIELDS} | {"bytes": len(blob)} | note)
         blobs.append(blob)
     head = json.dumps(index, ensure_ascii=False).encode()
     data = _MAGIC + len(head).to_bytes(8, "little") + head + b"".join(blobs)
@@ -103,8 +109,9 @@ def write_pack(path: Path, samples: Iterable[Sample], quality: int) -> int:
     return len(data)
 
 
-def read_pack(path: Path) -> list[Sample]:
-    """Read what `write_pack` wrote; raises `InputError` for anything else."""
+def read_pack(path: Path, steps: Preprocess | None = None) -> list[Sample]:
+    """Read what `write_pack` wrote; raises `InputError` for anything else, and for lines that had
+    other preprocessing ``steps``."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -118,6 +125,11 @@ def read_pack(path: Path) -> list[Sample]:
         for row in json.loads(data[start:at]):
             if not isinstance(row, dict) or not all(isinstance(row[f], str) for f in _FIELDS):
                 raise ValueError("its index is not one of lines")
+            if row.get("steps", {}) != _note(steps).get("steps", {}):
+                raise InputError(
+                    f"{path}: these lines were packed with other [preprocess] steps than the "
+                    "recipe's; pack them again with --pack"
+                )
             size = int(row["bytes"])
             samples.append(Sample(**{f: row[f] for f in _FIELDS}, image=_decode(data, at, size)))
             at += size
@@ -129,6 +141,14 @@ def read_pack(path: Path) -> list[Sample]:
     if at != len(data):
         raise InputError(f"{path}: the packed lines are damaged ({len(data) - at} bytes too many)")
     return samples
+
+
+def _note(steps: Preprocess | None) -> dict[str, dict[str, object]]:
+    """What a pack's index says of the steps: how they differ from all off, nothing where they do
+    not (as in packs older than the steps)."""
+    off, mine = to_mapping(Preprocess()), to_mapping(steps or Preprocess())
+    changed = {name: value for name, value in mine.items() if value != off[name]}
+    return {"steps": changed} if changed else {}
 
 
 def _encode(image: NDArray[np.uint8], quality: int) -> bytes:

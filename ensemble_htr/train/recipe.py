@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_htr.config import load_toml
+from ensemble_htr.layout.preprocess import Preprocess
 
 __all__ = ["AugmentOptions", "DataOptions", "Recipe", "Source", "TrainOptions", "load_recipe"]
 
@@ -113,6 +114,7 @@ class Recipe:
     network: Mapping[str, Any] = field(default_factory=dict)
     augment: AugmentOptions = AugmentOptions()
     train: TrainOptions = TrainOptions()
+    preprocess: Preprocess = Preprocess()  # of all lines, before they are packed or distorted
     description: str = ""
 
 

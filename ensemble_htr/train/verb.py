@@ -22,12 +22,12 @@ def _say(text: str) -> None:
 
 def gather(recipe: Recipe, root: Path, packed: Path | None) -> tuple[list[Sample], list[Sample]]:
     """The training and validation lines, from pages or from one packed file."""
-    names = [source.path for source in recipe.data.train]
+    names, steps = [source.path for source in recipe.data.train], recipe.preprocess
     if packed is None:
-        train = [s for name in names for s in load_folder(root, name, recipe.data)]
-        val = load_folder(root, recipe.data.val, recipe.data)
+        train = [s for name in names for s in load_folder(root, name, recipe.data, steps)]
+        val = load_folder(root, recipe.data.val, recipe.data, steps)
     else:
-        samples = read_pack(packed)
+        samples = read_pack(packed, steps)
         train = [s for s in samples if s.source in names]
         val = [s for s in samples if s.source == recipe.data.val]
     if not train or not val:
@@ -38,8 +38,9 @@ def gather(recipe: Recipe, root: Path, packed: Path | None) -> tuple[list[Sample
 
 def make_pack(recipe_path: Path, root: Path, out: Path, quality: int) -> int:
     """Pack the recipe's training and validation lines into one file; returns its bytes."""
-    train, val = gather(load_recipe(recipe_path), root, None)
-    return write_pack(out, [*train, *val], quality)
+    recipe = load_recipe(recipe_path)
+    train, val = gather(recipe, root, None)
+    return write_pack(out, [*train, *val], quality, recipe.preprocess)
 
 
 def train(

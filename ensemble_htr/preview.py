@@ -41,7 +41,7 @@ __all__ = ["preview", "render_preview"]
 
 WIDTH = 1600  # px of the picture
 EDGE, GAP, GUTTER = 48, 24, 168  # margins of the sheet, between panels, left of the strips
-TALL, CLOSE, STRIP = 640, 168, 44  # heights: most of a page panel, of a close-up, most of a strip
+TALL, CLOSE, STRIP = 640, 168, 58  # heights: most of a page panel, of a close-up, most of a strip
 SHOWN = 6  # lines whose steps are shown
 PAPER, CARD, RULE = (247, 245, 240), (255, 255, 255), (221, 216, 206)
 TEXT, FAINT, ON, LINE = (38, 36, 33), (128, 122, 112), (33, 118, 92), (196, 78, 52)
@@ -96,7 +96,6 @@ def render_preview(page: Page, pixels: Gray, options: Preprocess, subtitle: str)
     single = page.format == "image"
     thickness = 0.65 * pixels.shape[0] if single else page_thickness(page.lines)
     stages = _stages(pixels, options, thickness, single)
-    last = stages[-1].page if single or options.deskew else stages[-2].page
     if single:
         last = prepare_page(pixels, dataclasses.replace(options, deskew=False), thickness)
         cut = [whole_image(last.image, page.lines[0].id)]
@@ -162,9 +161,11 @@ def _panels(stages: Sequence[Stage], lines: Sequence[Line], thickness: float) ->
     width = (room - GAP * (len(stages) - 1)) // len(stages)
     ratio = max(s.page.image.shape[0] / s.page.image.shape[1] for s in stages)
     tall = min(TALL, round(width * ratio))
-    block = Image.new("RGB", (room, 62 + tall + 12 + CLOSE), PAPER)
-    draw = ImageDraw.Draw(block)
     where = _spot(lines)
+    closes = [_close_up(s.page, where, thickness, (width, CLOSE)) for s in stages]
+    low = max(close.height for close in closes)
+    block = Image.new("RGB", (room, 62 + tall + 12 + low), PAPER)
+    draw = ImageDraw.Draw(block)
     for i, stage in enumerate(stages):
         left = i * (width + GAP)
         _write(draw, (left, 0), f"{i + 1}  {stage.title}", 22, TEXT, width - 50)
@@ -173,8 +174,7 @@ def _panels(stages: Sequence[Stage], lines: Sequence[Line], thickness: float) ->
             _pill(draw, left + width, 3, stage.on)
         drawn = lines if i == 0 or stage.title == _TITLES["deskew"] else ()
         _card(block, (left, 62), _whole(stage.page, drawn, (width, tall)), (width, tall))
-        close = _close_up(stage.page, where, thickness, (width, CLOSE))
-        _card(block, (left, 62 + tall + 12), close, (width, CLOSE))
+        _card(block, (left, 62 + tall + 12), closes[i], (width, low))
     return block
 
 
@@ -217,12 +217,16 @@ def _strips(lines: Sequence[Line], options: Preprocess, total: int) -> Image.Ima
     """Every line of ``lines``: straightened, then after each line step."""
     room = WIDTH - 2 * EDGE
     shown = [_versions(line, options) for line in lines]
-    each = 30 + (STRIP + 10) * (1 + len(LINE_STEPS)) + 14
-    block = Image.new("RGB", (room, 48 + each * len(shown)), PAPER)
+    each = 28 + (STRIP + 10) * (1 + len(LINE_STEPS)) + 20
+    block = Image.new("RGB", (room, 48 + each * len(shown) - 30), PAPER)
     draw = ImageDraw.Draw(block)
-    some = f"{len(lines)} of {total} lines" if len(lines) < total else "All lines"
+    some = f"{len(lines)} of {total} lines" if len(lines) < total else "Every line"
     title = f"{some}, cut along the baseline and straightened; contrast normalised"
-    _write(draw, (0, 0), title, 22, TEXT, room)
+    _write(draw, (0, 0), title, 22, TEXT, room - 260)
+    note = "what the recognizers read"
+    left = room - round(_font(17).getlength(note))
+    draw.rectangle((left - 14, 1, left - 11, 22), ON)
+    _write(draw, (left, 3), note, 17, FAINT, room)
     for k, (line, versions) in enumerate(zip(lines, shown, strict=True)):
         top = 48 + k * each
         _write(draw, (0, top), line.id, 17, FAINT, room)
@@ -230,9 +234,9 @@ def _strips(lines: Sequence[Line], options: Preprocess, total: int) -> Image.Ima
         for i, (name, image, on) in enumerate(versions):
             y = top + 28 + i * (STRIP + 10)
             colour = FAINT if on is False else TEXT
-            _write(draw, (0, y + 12), name, 17, colour, GUTTER - 52)
+            _write(draw, (0, y + STRIP // 2 - 10), name, 17, colour, GUTTER - 64)
             if on is not None:
-                _pill(draw, GUTTER - 14, y + 10, on)
+                _pill(draw, GUTTER - 20, y + STRIP // 2 - 12, on)
             size = _strip_size(image, room - GUTTER)
             strip = Image.fromarray(255 - image).resize(size, Image.Resampling.LANCZOS)
             block.paste(strip, (GUTTER, y))
@@ -258,11 +262,13 @@ def _versions(line: Line, options: Preprocess) -> list[tuple[str, Gray, bool | N
 
 
 def _spot(lines: Sequence[Line]) -> Point:
-    """The middle of the line in the middle of the page, in px."""
-    points = [line.baseline or line.polygon for line in lines if line.baseline or line.polygon]
-    if not points:
+    """The middle of the long line that is nearest the middle of the page, in px."""
+    shapes = [np.asarray(x.baseline or x.polygon) for x in lines if x.baseline or x.polygon]
+    if not shapes:
         return 0.0, 0.0
-    x, y = np.mean(np.asarray(points[len(points) // 2], np.float64), axis=0)
+    widths = [float(np.ptp(shape[:, 0])) for shape in shapes]
+    long = [s for s, width in zip(shapes, widths, strict=True) if width >= 0.6 * max(widths)]
+    x, y = sorted(long, key=lambda s: float(s[:, 1].mean()))[len(long) // 2].mean(0)
     return float(x), float(y)
 
 

@@ -83,7 +83,7 @@ class LineCache:
         """
         assert page.image is not None
         shapes = [[x.id, x.kind, x.baseline, x.polygon] for x in page.lines]
-        facts = [self.seed, page.stem, page.format, page.width, page.height, shapes]
+        facts = [self.seed, page.stem, page.frame, page.format, page.width, page.height, shapes]
         digest = hashlib.sha256(json.dumps(facts).encode())
         try:
             with open(page.image, "rb") as stream:

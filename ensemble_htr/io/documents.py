@@ -12,12 +12,12 @@ __all__ = ["document_of"]
 _LOG = logging.getLogger("ensemble_htr")
 
 
-def document_of(path: Path) -> str:
-    """The document of a page or line file.
+def document_of(path: Path, whole: bool = False) -> str:
+    """The document of a page or line file, or with ``whole`` of a file of many pages.
 
     ``manifest.csv`` in the file's folder (columns ``doc``, ``xml``; for images also ``image``)
-    comes first, then what stands before ``__`` in the name, then the folder's name (the folder
-    above for ``page/`` and ``alto/``).
+    comes first, then what stands before ``__`` in the name, then a whole document's own stem, then
+    the folder's name (the folder above for ``page/``, ``alto/`` and the groups of a METS).
     """
     named = _manifest(path.parent / "manifest.csv", _stamp(path.parent / "manifest.csv"))
     if path.name in named:
@@ -25,8 +25,11 @@ def document_of(path: Path) -> str:
     before, mark, _ = path.stem.partition("__")
     if mark and before:
         return before
+    if whole:
+        return path.stem
     folder = path.resolve().parent
-    return (folder.parent if folder.name.lower() in ("page", "alto") else folder).name
+    grouped = folder.name.lower() in ("page", "alto") or (folder.parent / "mets.xml").is_file()
+    return (folder.parent if grouped else folder).name
 
 
 def _stamp(path: Path) -> tuple[int, int]:

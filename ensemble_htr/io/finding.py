@@ -8,8 +8,18 @@ from pathlib import Path, PurePosixPath
 
 from ensemble_htr.io.images import IMAGE_SUFFIXES
 
-__all__ = ["find_image", "list_files", "natural_key", "page_stem"]
+__all__ = [
+    "find_image",
+    "frame_stem",
+    "list_files",
+    "list_folders",
+    "natural_key",
+    "page_number",
+    "page_stem",
+]
 
+_NUMBERED = re.compile(r"(?P<stem>.+)__p(?P<number>\d{3,9})")
+_NAMED = (*IMAGE_SUFFIXES, ".pdf")
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -28,6 +38,31 @@ def page_stem(path: Path, format: str = "") -> str:
     return shorter if format and shorter and stem.lower().endswith(f".{format}") else stem
 
 
+def frame_stem(stem: str, number: int, count: int) -> str:
+    """The stem of page ``number`` (from 1) of a file that has ``count``: ``STEM__p001``."""
+    return f"{stem}__p{number:0{max(3, len(str(count)))}d}"
+
+
+def page_number(stem: str, container: str) -> int:
+    """The number that `frame_stem` put into ``stem`` for a file of stem ``container``, else 0."""
+    match = _NUMBERED.fullmatch(stem)
+    return int(match["number"]) if match and match["stem"] == container else 0
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """The folders in ``folder`` that are neither hidden nor links, in natural order."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                e.name
+                for e in entries
+                if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)
+            ]
+    except OSError:
+        return []
+    return [folder / name for name in sorted(names, key=natural_key)]
+
+
 def list_files(folder: Path) -> list[Path]:
     """The files in ``folder`` that are not hidden, in natural order; [] if it cannot be listed."""
     try:
@@ -44,14 +79,14 @@ def find_image(xml: Path, name: str, stem: str) -> Path | None:
     Looked for beside the XML, one folder up (Transkribus ``page/``) and in ``images/`` of both:
     first under the name that the XML gives, then under that name's stem and the XML's own stem
     with the other image suffixes; case does not matter. A relative path in the XML counts only if
-    it stays within the folder above the XML's.
+    it stays within the folder above the XML's. A PDF counts only if the XML names it.
     """
     name = name.strip().replace("\\", "/")
     if (direct := _inside(xml, name)) is not None:
         return direct
     base = PurePosixPath(name).name
     folders = _image_folders(xml)
-    if base and PurePosixPath(base).suffix.lower() in IMAGE_SUFFIXES:
+    if base and PurePosixPath(base).suffix.lower() in _NAMED:
         for folder in folders:
             if _is_file(folder / base):
                 return folder / base
@@ -81,7 +116,7 @@ def _inside(xml: Path, name: str) -> Path | None:
         candidate = folder / name
         try:
             if candidate.is_file() and candidate.resolve().is_relative_to(above):
-                return candidate if candidate.suffix.lower() in IMAGE_SUFFIXES else None
+                return candidate if candidate.suffix.lower() in _NAMED else None
         except (OSError, ValueError, RuntimeError):
             continue
     return None

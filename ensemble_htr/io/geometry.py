@@ -31,6 +31,10 @@ class Notices:
         if count:
             self._counts[what] += count
 
+    def taken(self) -> tuple[tuple[str, int], ...]:
+        """What was counted, to be added to other notices."""
+        return tuple(sorted(self._counts.items()))
+
     def say(self) -> None:
         """Log one warning for each kind of notice, in a fixed order."""
         for what, count in sorted(self._counts.items()):

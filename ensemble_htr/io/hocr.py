@@ -131,9 +131,7 @@ def _words(line: Element) -> list[Sure]:
     return words
 
 
-def _confidences(
-    text: str, facts: Mapping[str, str], element: Element
-) -> tuple[float, ...] | None:
+def _confidences(text: str, facts: Mapping[str, str], element: Element) -> tuple[float, ...] | None:
     """One value a grapheme. A word's confidence is taken for the product of its characters'."""
     count = len(graphemes(text))
     values = [_share(v) for v in facts.get("x_confs", "").split()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,15 +17,19 @@ from pathlib import Path
 
 from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.io.documents import document_of
-from ensemble_htr.io.finding import list_files, natural_key, page_stem
-from ensemble_htr.io.pages import FORMAT_OF_ROOT, read_page
+from ensemble_htr.io.finding import list_files
+from ensemble_htr.io.folders import DEEPEST, descend, page_files, pages_in
+from ensemble_htr.io.hocr import spread
+from ensemble_htr.io.linetexts import TEXT_SUFFIXES, read_line_text, text_stem
+from ensemble_htr.io.pages import page_format, read_hocr, read_page
 from ensemble_htr.io.rows import Record, parse_row, row_of, short
-from ensemble_htr.io.xml import sniff_root
+from ensemble_htr.text import graphemes
 
 __all__ = [
     "MAX_LINE_BYTES",
     "Matching",
     "Record",
+    "iter_records",
     "load_records",
     "match_records",
     "read_jsonl",
@@ -33,6 +38,7 @@ __all__ = [
     "row_of",
     "to_jsonl",
     "to_tsv",
+    "twice_error",
 ]
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -49,32 +55,44 @@ class Matching:
 
 
 def load_records(path: Path) -> list[Record]:
-    """Read the lines at ``path``: a JSONL, TSV, PAGE or ALTO file, or a folder of JSONL or XML.
+    """Read the lines at ``path``: a JSONL, TSV, PAGE, ALTO or hOCR file, or a folder of JSONL, of
+    page files (its layout as in `ensemble_htr.io.folders`), or of ``.gt.txt`` or ``.pred.txt``.
 
-    In a folder ``page`` is the file's stem where the row names none, and ``doc`` comes from a
+    hOCR brings its confidences along. In a folder ``page`` is the file's stem where the row names
+    none (texts of lines stand for any page), and ``doc`` comes from a
     ``manifest.csv`` beside the file, else from the name before ``__``, else from the folder.
     Subfolders are searched where the folder itself holds nothing readable. Lines of an XML that
     hold no transcription at all are left out. Raises `InputError` naming file and line.
     """
-    if path.is_dir():
-        records = [record for file in _folder_files(path) for record in _read_file(file, True)]
-    elif path.exists():
-        records = _read_file(path, False)
-    else:
-        raise InputError(f"{path}: no such file or folder")
+    records = list(iter_records(path))
     twice = [key for key, n in Counter((r.page, r.id) for r in records).items() if n > 1]
     if twice:
-        page, name = twice[0]
-        where = f" of page '{page}'" if page else ""
-        raise InputError(
-            f"{path}: line id '{name}'{where} occurs more than once; ids must be unique in a page "
-            "(give the rows of other pages another 'page')"
-        )
+        raise twice_error(path, *twice[0])
     return records
 
 
+def iter_records(path: Path) -> Iterator[Record]:
+    """What `load_records` reads, one record at a time, without a look for ids that occur twice."""
+    if path.is_dir():
+        for file in _folder_files(path):
+            yield from _read_file(file, True)
+    elif path.exists():
+        yield from _read_file(path, False)
+    else:
+        raise InputError(f"{path}: no such file or folder")
+
+
+def twice_error(path: Path, page: str, name: str) -> InputError:
+    """The error for a line id that occurs more than once in a page."""
+    where = f" of page '{page}'" if page else ""
+    return InputError(
+        f"{path}: line id '{name}'{where} occurs more than once; ids must be unique in a page "
+        "(give the rows of other pages another 'page')"
+    )
+
+
 def record_files(path: Path) -> list[Path]:
-    """The files that `load_records` reads at ``path``; all are page XML or none is.
+    """The files that `load_records` reads at ``path``; all are page files or none is.
 
     Raises `InputError` for a folder that holds nothing readable.
     """
@@ -87,7 +105,11 @@ def read_jsonl(path: Path, page: str = "", doc: str = "") -> list[Record]:
     Raises `InputError` with file and line for a row that is not as the module says, a line over
     ``MAX_LINE_BYTES``, text that is not UTF-8.
     """
-    return [parse_row(line, where, page, doc) for where, line in _lines(path) if line.strip()]
+    return list(_jsonl(path, page, doc))
+
+
+def _jsonl(path: Path, page: str = "", doc: str = "") -> Iterator[Record]:
+    return (parse_row(line, where, page, doc) for where, line in _lines(path) if line.strip())
 
 
 def read_tsv(path: Path) -> list[Record]:
@@ -95,15 +117,17 @@ def read_tsv(path: Path) -> list[Record]:
 
     Further tabs belong to the text. Raises `InputError` with file and line, as `read_jsonl`.
     """
-    records = []
+    return list(_tsv(path))
+
+
+def _tsv(path: Path) -> Iterator[Record]:
     for number, (where, line) in enumerate(_lines(path)):
         name, tab, text = line.partition("\t")
         if not line.strip() or (number == 0 and (name, text.strip()) == ("id", "text")):
             continue
         if not tab or not name.strip():
             raise InputError(f"{where}: wanted id<TAB>text, found {short(line)}")
-        records.append(Record(name.strip(), unicodedata.normalize("NFC", text)))
-    return records
+        yield Record(name.strip(), unicodedata.normalize("NFC", text))
 
 
 def to_jsonl(records: Iterable[Record]) -> str:
@@ -154,55 +178,50 @@ def match_records(wanted: Sequence[Record], system: Sequence[Record], name: str)
 
 
 def _folder_files(folder: Path) -> list[Path]:
-    """The JSONL files of a folder, else its page XML, else those in ``page/``, ``alto/``, below."""
-    for files in _levels(folder):
-        rows = [f for f in files if f.suffix.lower() == ".jsonl"]
-        trees = [f for f in files if f.suffix.lower() == ".xml"]
-        if rows and trees:
+    """What `record_files` says, of the first level that has anything."""
+    if found := _level(folder, 0):
+        return found
+    raise InputError(
+        f"{folder}: no JSONL, PAGE, ALTO or hOCR file in this folder, nor texts of lines (.gt.txt)"
+    )
+
+
+def _level(folder: Path, depth: int) -> list[Path]:
+    files = list_files(folder)
+    rows = [f for f in files if f.suffix.lower() == ".jsonl"]
+    if rows:
+        if page_files([f for f in files if f.suffix.lower() == ".xml"], quiet=True):
             _LOG.warning("%s: holds both JSONL and XML: read the JSONL", folder)
-        if pages := rows or _page_files(trees):
-            return pages
-    raise InputError(f"{folder}: no JSONL, PAGE or ALTO file in this folder")
+        return rows
+    found = [path for path, _ in pages_in(folder, quiet=True)] or _texts(folder, files)
+    if found or depth == DEEPEST:
+        return found
+    return [file for below in descend(folder) for file in _level(below, depth + 1)]
 
 
-def _levels(folder: Path) -> Iterator[list[Path]]:
-    yield list_files(folder)
-    yield list_files(folder / "page")
-    yield list_files(folder / "alto")
-    below = [f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder))]
-    yield sorted(below, key=natural_key)
+def _texts(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """Texts of lines: what humans wrote, else what an engine read."""
+    kinds = [[f for f in files if f.name.lower().endswith(suffix)] for suffix in TEXT_SUFFIXES]
+    if all(kinds):
+        _LOG.warning("%s: holds both .gt.txt and .pred.txt: read the .gt.txt", folder)
+    return next((kind for kind in kinds if kind), [])
 
 
-def _page_files(trees: Sequence[Path]) -> list[Path]:
-    """PAGE and ALTO among XML files; of a page that has both in one folder the PAGE.
-
-    XML of other kinds (METS) is passed over; broken XML is not, so that reading it says why.
-    """
-    chosen: dict[tuple[Path, str], Path] = {}
-    for path in trees:
-        root = sniff_root(path)
-        if root is None or root in FORMAT_OF_ROOT:
-            kind = FORMAT_OF_ROOT.get(root or "", "")
-            key = path.parent, page_stem(path, kind)
-            if key not in chosen or kind == "page":
-                chosen[key] = path
-    return list(chosen.values())
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _read_file(path: Path, in_folder: bool) -> list[Record]:
-    if path.suffix.lower() == ".xml":
+def _read_file(path: Path, in_folder: bool) -> Iterable[Record]:
+    suffix = path.suffix.lower()
+    if text_stem(path):
+        return [Record(text_stem(path), read_line_text(path), doc=document_of(path))]
+    if page_format(path) == "hocr":
+        return _read_hocr(path)
+    if suffix == ".xml":
         return _read_xml(path)
     if in_folder:
-        return read_jsonl(path, path.stem, document_of(path.with_suffix(".xml")))
-    if path.suffix.lower() in (".tsv", ".tab"):
-        return read_tsv(path)
-    if path.suffix.lower() in (".jsonl", ".ndjson") or _first_char(path) == "{":
-        return read_jsonl(path)
-    return read_tsv(path)
+        return _jsonl(path, path.stem, document_of(path.with_suffix(".xml")))
+    if suffix in (".tsv", ".tab"):
+        return _tsv(path)
+    if suffix in (".jsonl", ".ndjson") or _first_char(path) == "{":
+        return _jsonl(path)
+    return _tsv(path)
 
 
 def _read_xml(path: Path) -> list[Record]:
@@ -212,6 +231,30 @@ def _read_xml(path: Path) -> list[Record]:
         for line in page.lines
         if line.text is not None
     ]
+
+
+def _read_hocr(path: Path) -> list[Record]:
+    records = []
+    for stem, page in read_hocr(path):
+        for line in page.raw.lines:
+            if line.text is None:
+                continue
+            words = page.words[line.id]
+            sure, text = spread(words), unicodedata.normalize("NFC", line.text)
+            if sure is not None and len(sure) != len(graphemes(text)):
+                sure = None  # a mark at a word's start joined what is before it
+            whole = tuple((w, math.prod(c)) for w, c in words if c is not None)
+            records.append(
+                Record(
+                    line.id,
+                    text,
+                    stem,
+                    document_of(path),
+                    sure if words else None,
+                    words=whole if len(whole) == len(words) else (),
+                )  # fmt: skip
+            )
+    return records
 
 
 def _first_char(path: Path) -> str:

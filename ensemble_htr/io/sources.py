@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-from ensemble_htr.errors import InputError
-from ensemble_htr.io.finding import list_files, natural_key, page_stem
-from ensemble_htr.io.images import IMAGE_SUFFIXES
-from ensemble_htr.io.pages import FORMAT_OF_ROOT, read_image_page, read_page
-from ensemble_htr.io.xml import sniff_root
+from ensemble_htr.errors import ImageError, InputError, UsageError, XMLError, did_you_mean
+from ensemble_htr.io.finding import frame_stem, list_files, natural_key, page_stem
+from ensemble_htr.io.folders import DEEPEST, Found, descend, page_files, pages_in, subfolders
+from ensemble_htr.io.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, image_frames, image_size
+from ensemble_htr.io.linetexts import line_stem, text_beside
+from ensemble_htr.io.pages import (
+    HOCR_SUFFIXES,
+    hocr_stem,
+    page_count,
+    read_image_page,
+    read_page,
+    read_whole_page,
+)
+from ensemble_htr.io.pdf import is_pdf, page_counts
 from ensemble_htr.types import Page
 
-__all__ = ["PageSource", "find_pages", "require_distinct_stems"]
+__all__ = ["ImagesAre", "PageSource", "find_pages", "images_argument", "require_distinct_stems"]
 
 _LOG = logging.getLogger("ensemble_htr")
-_METADATA_ROOTS = {"mets", "trpDocMetadata", "metadata", "mods", "record", "dc", "RDF"}
-_METADATA_NAMES = {"mets.xml", "metadata.xml"}
-_SUBFOLDERS = ("page", "alto")  # Transkribus, eScriptorium and OCR-D exports
+_LONG, _LOW = 4.0, 128  # an image so many times wider than high, or of so few rows, is a line
+_HIGH, _NARROW = 600, 2.0  # one with more rows and less than so many times wider is a page
+
+ImagesAre = Literal["auto", "lines", "pages"]
 
 
 @dataclass(frozen=True, slots=True)
 class PageSource:
-    """One page that was found but not yet read: an XML file, or else one ready-cut line image."""
+    """One page that was found but not yet read: of a PAGE, ALTO or hOCR file, or an image.
+
+    ``part`` (from 0) is the page's place in a file that holds several: an hOCR file, a PDF, a TIFF.
+    ``whole`` tells the image of a page, whose lines nobody has marked, from that of one line.
+    """
 
     stem: str
     xml: Path | None = None
     image: Path | None = None
-    format: str = ""  # "page", "alto", "image"; "" where the XML could not be looked into
+    format: str = ""  # "page", "alto", "hocr", "image"; "" where the XML could not be looked into
+    part: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if (self.xml is None) == (self.image is None):
@@ -39,128 +57,243 @@ class PageSource:
     def path(self) -> Path:
         return self.xml or self.image or Path()
 
+    @property
+    def is_line(self) -> bool:
+        """Whether this is an image of one line."""
+        return self.xml is None and not self.whole
+
     def read(self) -> Page:
-        """Read the page; raises `XMLError` or `ImageError`."""
+        """Read the page; raises `XMLError`, `ImageError` or `InputError`."""
         if self.xml is not None:
-            return read_page(self.xml)
+            return read_page(self.xml, self.part)
+        if self.whole:
+            return read_whole_page(self.path, self.stem, self.part)
         return read_image_page(self.path, self.stem)
 
 
 def find_pages(
-    inputs: Sequence[Path], on_error: Callable[[InputError], None] | None = None
+    inputs: Sequence[Path],
+    on_error: Callable[[InputError], None] | None = None,
+    images: ImagesAre = "auto",
 ) -> list[PageSource]:
     """The pages that ``inputs`` mean, in the order given, natural order within a folder.
 
-    An input is an XML file, a page image with an XML of the same stem (beside it or in ``page/``,
-    ``alto/``), a ready-cut line image, or a folder of these; of a folder's subfolders only
-    ``page/`` and ``alto/`` are looked into, so loops of links do no harm. A folder that has any
-    page XML is a folder of pages, else each of its images is one line. METS and other metadata are
-    skipped with a notice; a page named twice is taken once.
+    An input is a PAGE, ALTO or hOCR file, an image with such a file of the same stem (beside it or
+    in ``page/``, ``alto/``), a bare image, a PDF, or a folder: `ensemble_htr.io.folders` knows its
+    layouts. A folder that has any page file is read by these, its bare images and PDFs are passed
+    over with a notice (unless ``images`` says what they are). METS and other metadata are skipped
+    with a notice; a page named twice is taken once.
+
+    The pages of a PDF and the frames of a TIFF that has several are whole pages, ``STEM__p001`` and
+    so on. A bare image (``images`` "auto") is a line if a ``.gt.txt`` lies beside it, if it is at
+    least 4 times wider than high or at most 128 pixels high; a page if it is over 600 pixels high
+    and less than 2 times wider than high; between these it is what most of the others in its folder
+    are, and a page if there are none. One notice says how each folder's were taken.
 
     Raises `InputError` for an input that does not exist, an empty folder or another kind of file;
-    with ``on_error`` the error is handed over instead and the other inputs go on.
+    with ``on_error`` the error is handed over instead and the other inputs go on. Raises
+    `MissingDependencyError` if there is a PDF and nothing to read it.
     """
-    found: dict[Path, PageSource] = {}
+    found: dict[tuple[Path, int], PageSource | Path] = {}
     for path in inputs:
         try:
-            for source in _sources(path):
-                found.setdefault(_identity(source.path), source)
+            for each in _sources(path, images):
+                place = each if isinstance(each, Path) else each.path
+                part = 0 if isinstance(each, Path) else each.part
+                found.setdefault((_identity(place), part), each)
         except InputError as error:
             if on_error is None:
                 raise
             on_error(error)
-    return list(found.values())
+    bare = [each for each in found.values() if isinstance(each, Path)]
+    known = _bare_sources(bare, images)
+    return [s for e in found.values() for s in (known[e] if isinstance(e, Path) else [e])]
+
+
+def images_argument(value: str) -> ImagesAre:
+    """``auto``, ``lines`` or ``pages``; raises `UsageError`."""
+    if value not in get_args(ImagesAre):
+        raise UsageError(f"--images '{value}'{did_you_mean(value, get_args(ImagesAre))}")
+    return value  # type: ignore[return-value]
 
 
 def require_distinct_stems(sources: Iterable[PageSource]) -> None:
     """Raise `InputError` if two pages would write the same output files."""
-    seen: dict[str, Path] = {}
+    seen: dict[str, PageSource] = {}
     for source in sources:
-        other = seen.setdefault(source.stem.casefold(), source.path)
-        if other != source.path:
+        other = seen.setdefault(source.stem.casefold(), source)
+        if (other.path, other.part) != (source.path, source.part):
             raise InputError(
-                f"two pages are called '{source.stem}': {other} and {source.path}; "
+                f"two pages are called '{source.stem}': {other.path} and {source.path}; "
                 "their results would overwrite each other: read them in two runs"
             )
 
 
-def _sources(path: Path) -> list[PageSource]:
+def _sources(path: Path, images: ImagesAre) -> list[PageSource | Path]:
+    """Pages, and paths of bare images and PDFs, which are looked at together later."""
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, images)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file or folder")
     suffix = path.suffix.lower()
-    if suffix == ".xml":
-        return list(_xml_sources([path]))
+    if suffix == ".xml" or suffix in HOCR_SUFFIXES:
+        if pages := list(_of_files(page_files([path]))):
+            return [*pages]
+        if suffix == ".xml":
+            return []  # metadata, said
     if suffix in IMAGE_SUFFIXES:
-        return [_of_image(path)]
+        return [*_of_image(path)]
+    if is_pdf(path):
+        return [path]
     raise InputError(
-        f"{path}: neither PAGE or ALTO XML nor an image ({', '.join(IMAGE_SUFFIXES)}) nor a folder"
+        f"{path}: neither PAGE, ALTO or hOCR nor a PDF or an image "
+        f"({', '.join(IMAGE_SUFFIXES)}) nor a folder"
     )
 
 
-def _folder(folder: Path) -> list[PageSource]:
-    files = list_files(folder)
-    pages: dict[str, PageSource] = {}
-    for place in (files, *map(list_files, _subfolders(folder))):
-        found = _xml_sources(f for f in place if f.suffix.lower() == ".xml")
-        for source in sorted(found, key=lambda s: s.path.stem != s.stem):  # a.xml, then a.alto.xml
-            first = pages.setdefault(source.stem.casefold(), source)
-            if first is not source:
-                _LOG.warning("%s: skipped: the same page as %s", source.path, first.path)
-    images = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES]
-    if pages:
-        bare = [f for f in images if f.stem.casefold() not in pages]
-        if bare:
-            _LOG.warning(
-                "%s: %d images have no XML of the same name (the first: %s)",
-                folder,
-                len(bare),
-                bare[0].name,
-            )
-        return sorted(pages.values(), key=lambda s: natural_key(s.path.name))
-    if not images:
-        raise InputError(
-            f"{folder}: no pages in this folder ({len(files)} other files); wanted PAGE or ALTO "
-            "XML with its images, here or in page/ or alto/, or images of lines"
+def _folder(folder: Path, images: ImagesAre) -> list[PageSource | Path]:
+    if found := _below(folder, images):
+        return found
+    raise InputError(
+        f"{folder}: no pages in this folder ({len(list_files(folder))} other files); wanted PAGE, "
+        "ALTO or hOCR with its images, images of pages or lines, or PDFs"
+    )
+
+
+def _below(folder: Path, images: ImagesAre, level: int = 0) -> list[PageSource | Path]:
+    found = _one_folder(folder, images)
+    if found or level == DEEPEST:
+        return found
+    return [each for below in descend(folder) for each in _below(below, images, level + 1)]
+
+
+def _one_folder(folder: Path, images: ImagesAre) -> list[PageSource | Path]:
+    pages = sorted(_of_files(pages_in(folder)), key=lambda s: natural_key(s.path.name))
+    stems = {page_stem(s.path, s.format).casefold() for s in pages}
+    bare = [
+        f
+        for f in list_files(folder)
+        if (f.suffix.lower() in IMAGE_SUFFIXES or is_pdf(f)) and f.stem.casefold() not in stems
+    ]
+    if pages and bare and images == "auto":
+        _LOG.warning(
+            "%s: %d images have no XML of the same name (the first: %s) and are passed over; "
+            "--images pages reads them too",
+            folder,
+            len(bare),
+            bare[0].name,
+        )
+        return [*pages]
+    return [*pages, *bare]
+
+
+def _of_files(files: Iterable[Found]) -> Iterator[PageSource]:
+    for file, kind in files:
+        try:
+            count = page_count(file, kind)
+        except XMLError:
+            count = 1  # said, in full, when it is read
+        for part in range(count):
+            stem = hocr_stem(file, part, count) if kind == "hocr" else page_stem(file, kind)
+            yield PageSource(stem, xml=file, format=kind, part=part)
+
+
+def _of_image(image: Path) -> Sequence[PageSource | Path]:
+    """The page of an image: the XML of the same stem beside it or in a subfolder, else itself."""
+    endings = (".xml", ".page.xml", ".alto.xml", *HOCR_SUFFIXES)
+    for folder in (image.parent, *subfolders(image.parent)):
+        files = [f for e in endings if (f := folder / f"{image.stem}{e}").is_file()]
+        if pages := list(_of_files(page_files(files)))[:1]:
+            return pages
+    return [image]
+
+
+# ---- bare images ---------------------------------------------------------------------------
+
+
+def _bare_sources(paths: Sequence[Path], images: ImagesAre) -> dict[Path, list[PageSource]]:
+    """What each bare image or PDF is, looked at folder by folder."""
+    pdfs = [path for path in paths if is_pdf(path)]
+    counts = page_counts(pdfs) if pdfs else []
+    known = {path: _pdf_pages(path, n) for path, n in zip(pdfs, counts, strict=True)}
+    folders: dict[Path, list[Path]] = {}
+    for path in paths:
+        if path not in known:
+            folders.setdefault(path.parent, []).append(path)
+    for folder, files in folders.items():
+        known |= _bare_folder(folder, files, images)
+    return known
+
+
+def _pdf_pages(path: Path, count: int | ImageError) -> list[PageSource]:
+    if isinstance(count, ImageError):  # said, in full, when it is read
+        return [PageSource(path.stem, image=path, format="image", whole=True)]
+    return [
+        PageSource(frame_stem(path.stem, i + 1, count), None, path, "image", i, whole=True)
+        for i in range(count)
+    ]
+
+
+def _bare_folder(
+    folder: Path, files: Sequence[Path], images: ImagesAre
+) -> dict[Path, list[PageSource]]:
+    frames = {file: _frames(file) for file in files}
+    single = [file for file in files if len(frames[file]) == 1]
+    texts = {file: text_beside(file) for file in single}
+    looks = {file: _looks(file, texts[file] is not None, images) for file in single}
+    count = Counter(looks.values())
+    usual = "line" if count["line"] > count["page"] else "page"
+    lines = [file for file in single if (looks[file] or usual) == "line"]
+    if images == "auto" and single and not all(texts.values()):
+        _LOG.warning(
+            "%s: %d images without XML were taken for single lines and %d for whole pages "
+            "(--images lines or --images pages decides otherwise)",
+            folder,
+            len(lines),
+            len(single) - len(lines),
         )
     stems: set[str] = set()
-    lines = []
-    for image in images:
-        stem = image.name if image.stem.casefold() in stems else image.stem
-        stems.add(stem.casefold())
-        lines.append(PageSource(stem, image=image, format="image"))
-    return lines
-
-
-def _xml_sources(files: Iterable[Path]) -> Iterator[PageSource]:
+    chosen = set(lines)
+    sources: dict[Path, list[PageSource]] = {}
     for file in files:
-        root = sniff_root(file)
-        if root in _METADATA_ROOTS or (
-            root not in FORMAT_OF_ROOT and file.name.lower() in _METADATA_NAMES
-        ):
-            _LOG.warning("%s: skipped: metadata <%s>, not a page", file, root)
-            continue
-        kind = FORMAT_OF_ROOT.get(root or "", "")
-        yield PageSource(page_stem(file, kind), xml=file, format=kind)
+        stem = line_stem(file, texts[file]) if file in chosen else file.stem
+        stem = file.name if stem.casefold() in stems else stem
+        stems.add(stem.casefold())
+        pages = frames[file]
+        if len(pages) == 1:
+            sources[file] = [
+                PageSource(stem, None, file, "image", pages[0], whole=file not in chosen)
+            ]
+        else:
+            sources[file] = [
+                PageSource(frame_stem(stem, i + 1, len(pages)), None, file, "image", f, whole=True)
+                for i, f in enumerate(pages)
+            ]
+    return sources
 
 
-def _of_image(image: Path) -> PageSource:
-    """The page of an image: the XML of the same stem beside it or in a subfolder, else a line."""
-    for folder in (image.parent, *_subfolders(image.parent)):
-        for name in (f"{image.stem}.xml", f"{image.stem}.page.xml", f"{image.stem}.alto.xml"):
-            if (folder / name).is_file():
-                for source in _xml_sources([folder / name]):
-                    return source
-    return PageSource(image.stem, image=image, format="image")
-
-
-def _subfolders(folder: Path) -> list[Path]:
+def _frames(file: Path) -> tuple[int, ...]:
+    if file.suffix.lower() not in TIFF_SUFFIXES:
+        return (0,)
     try:
-        named = {f.name.lower(): f for f in sorted(folder.iterdir(), reverse=True) if f.is_dir()}
-    except OSError:
-        return []
-    return [named[name] for name in _SUBFOLDERS if name in named]
+        return image_frames(file)
+    except ImageError:
+        return (0,)  # said, in full, when it is read
+
+
+def _looks(file: Path, has_text: bool, images: ImagesAre) -> str:
+    """What the image is by its looks: "line", "page", or "" if it could be either."""
+    if images != "auto":
+        return images.removesuffix("s")
+    if has_text:
+        return "line"
+    try:
+        width, height = image_size(file)
+    except ImageError:
+        return ""
+    if width >= _LONG * height or height <= _LOW:
+        return "line"
+    return "page" if height > _HIGH and width < _NARROW * height else ""
 
 
 def _identity(path: Path) -> Path:

@@ -216,7 +216,7 @@ def test_folder_of_jsonl_pages(tmp_path: Path) -> None:
     ("make", "said"),
     [
         (lambda p: None, "no such file or folder"),
-        (lambda p: p.mkdir(), "no JSONL, PAGE or ALTO file"),
+        (lambda p: p.mkdir(), "no JSONL, PAGE, ALTO or hOCR file"),
         (lambda p: p.write_text('{"id": "1", "text": ""}\n' * 2), "occurs more than once"),
     ],
 )

@@ -26,6 +26,7 @@ from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.errors import AssetError, MissingDependencyError, UsageError, did_you_mean
 from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
+from ensemble_htr.io.select import Selection
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.layout.rectify import RectifyOptions
@@ -63,6 +64,7 @@ class PipelineOptions:
     lm: bool = True
     images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
     cache: Path | None = None  # folder that keeps cut lines from one run to the next
+    select: Selection = Selection()  # which lines and regions of marked pages are read
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,10 @@ class Pipeline:
         return [PageResult(page, {x.id: next(readings) for x in lines}) for page, lines in cut]
 
     def cut(self, page: Page) -> tuple[Page, list[Line]]:
-        """Load the page's image and cut its lines; the page comes back in the image's pixels."""
+        """Load the page's image and cut its lines; the page comes back in the image's pixels, with
+        only the lines that ``options.select`` wants."""
         _need_images()
+        page = self.options.select.of(page)
         return self._cut(page) if self.cache is None else self.cache.cut(page, self._cut)
 
     def _cut(self, page: Page) -> tuple[Page, list[Line]]:

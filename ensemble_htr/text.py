@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ensemble_htr.errors import UsageError, did_you_mean
 
-__all__ = ["PROFILES", "Profile", "graphemes", "has_letter", "profile"]
+__all__ = ["PROFILES", "Profile", "graphemes", "has_letter", "is_number", "is_run", "profile"]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("‘’‛ʼ′´`", "'"))
 _SPACE = re.compile(r"\s+")
@@ -111,3 +111,15 @@ def graphemes(text: str) -> tuple[str, ...]:
 def has_letter(text: str) -> bool:
     """Whether any character of ``text`` is a letter (any script)."""
     return any(char.isalpha() for char in text)
+
+
+def is_number(token: str) -> bool:
+    """Whether a token is a digit or another sign of a number: no language model can know it."""
+    return unicodedata.category(token[0]).startswith("N")
+
+
+def is_run(token: str, repeats: int) -> bool:
+    """Whether a token that stands ``repeats`` times in a row makes a run of one symbol, whose length
+    no language model can know: a sign from the second time on ("....", "--"), a letter from the
+    third ("elle" is spelling, "xxx" is not), a space never."""
+    return repeats >= (3 if token.isalpha() else 2) and not token.isspace()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.text import is_number, is_run
 
 __all__ = ["Speaker", "Spoken", "is_exempt"]
 
@@ -21,11 +21,8 @@ class Spoken:
 
 
 def is_exempt(token: str, run: int) -> bool:
-    """Digits, a sign from its second and a letter from its third repetition on (as in the beam):
-    no language model can know a number or the length of a leader."""
-    if unicodedata.category(token[0]).startswith("N"):
-        return True
-    return run >= (3 if token[0].isalpha() else 2) and not token.isspace()
+    """Numbers and runs of one symbol (as in the beam) are not the language model's to judge."""
+    return is_number(token) or is_run(token, run)
 
 
 class Speaker:

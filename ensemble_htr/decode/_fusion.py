@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Hashable
 
 from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.text import is_number
 
 __all__ = ["Context", "Fusion"]
 
@@ -59,7 +59,7 @@ class Fusion:
         if answer is None:
             logp, state = self._lm.score(context.state, token)
             nats = self._alpha * logp + self._beta
-            if self._exempt_digits and unicodedata.category(token[0]).startswith("N"):
+            if self._exempt_digits and is_number(token):
                 nats = self._neutral
             answer = context.answers[token] = math.exp(nats), self._context(state)
             self._size += 1

@@ -30,6 +30,7 @@ from ensemble_htr.decode._posteriors import BLANK, checked, pixels
 from ensemble_htr.decode.forced import viterbi
 from ensemble_htr.errors import UsageError
 from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.text import is_run
 from ensemble_htr.types import Hypothesis, Posteriors
 
 __all__ = ["BeamDecoder", "BeamOptions"]
@@ -289,12 +290,9 @@ class _Search:
         return _Prefix(prefix, column, key, context, factor)
 
     def _is_run(self, prefix: _Prefix) -> bool:
-        """Whether to write the last token once more makes a run: of signs from the second on, of
-        letters from the third on ("elle" is spelling, "xxx" is not), of spaces never."""
-        token = self._tokens[prefix.column]
-        if token.isalpha():
-            return prefix.parent is not None and prefix.parent.column == prefix.column
-        return not token.isspace()
+        """Whether to write the last token once more makes a run."""
+        twice = prefix.parent is not None and prefix.parent.column == prefix.column
+        return is_run(self._tokens[prefix.column], 3 if twice else 2)
 
 
 def _crowded(beam: list[_Prefix], blank: float, symbols: _Symbols, width: int) -> float:

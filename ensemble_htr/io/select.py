@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from ensemble_htr.errors import UsageError
 from ensemble_htr.types import Line, Page
 
-__all__ = ["Selection", "selection_argument", "unmatched"]
+__all__ = ["Selection", "selection_arguments", "unmatched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,12 @@ class Selection:
         return dataclasses.replace(page, lines=tuple(filter(self.wants, page.lines)))
 
 
-def selection_argument(option: str, value: str | None) -> tuple[str, ...]:
-    """``a,!b`` as names; raises `UsageError` if there are none."""
+def selection_arguments(lines: str | None, regions: str | None) -> Selection:
+    """The values of ``--lines`` and ``--regions``, names with commas between; raises `UsageError`."""
+    return Selection(_names("--lines", lines), _names("--regions", regions))
+
+
+def _names(option: str, value: str | None) -> tuple[str, ...]:
     if value is None:
         return ()
     names = tuple(dict.fromkeys(n.strip() for n in value.split(",") if n.strip("! ")))

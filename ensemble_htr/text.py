@@ -119,7 +119,7 @@ def is_number(token: str) -> bool:
 
 
 def is_run(token: str, repeats: int) -> bool:
-    """Whether a token that stands ``repeats`` times in a row makes a run of one symbol, whose length
+    """Whether a token that stands ``repeats`` times in a row makes a run, whose length
     no language model can know: a sign from the second time on ("....", "--"), a letter from the
     third ("elle" is spelling, "xxx" is not), a space never."""
     return repeats >= (3 if token.isalpha() else 2) and not token.isspace()

@@ -38,7 +38,7 @@ class Selection:
 
 
 def selection_arguments(lines: str | None, regions: str | None) -> Selection:
-    """The values of ``--lines`` and ``--regions``, names with commas between; raises `UsageError`."""
+    """The values of ``--lines`` and ``--regions``, with commas between; raises `UsageError`."""
     return Selection(_names("--lines", lines), _names("--regions", regions))
 
 

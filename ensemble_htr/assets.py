@@ -30,6 +30,7 @@ __all__ = [
     "Lock",
     "LockedFile",
     "available",
+    "cache_folder",
     "card_line",
     "read_lock",
     "resolve",
@@ -205,6 +206,13 @@ def card_line(folder: Path) -> str:
     paragraphs = (" ".join(p.split()) for p in re.split(r"\n\s*\n|^#.*$", text, flags=re.MULTILINE))
     prose = next((p for p in paragraphs if p and p[0] not in "-|<"), "")
     return re.split(r"(?<=[.:;]) ", prose, maxsplit=1)[0].rstrip(":;")
+
+
+def cache_folder() -> Path:
+    """Where unpacked copies of products are kept: ``ensemble-htr`` in ``$XDG_CACHE_HOME`` or
+    ``~/.cache``. Raises `RuntimeError` where there is no home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "ensemble-htr"
 
 
 def _shelves(kind: Kind) -> Iterator[Path]:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "lm": "Build language models.",
     "models": "List what is on the shelves.",
     "preview": "Show what happens to a page before it is read, in one picture.",
+    "doctor": "Show what this machine has, and what is to be done.",
 }
 
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # carries the help (click 8.2)

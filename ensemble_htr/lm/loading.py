@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
+from ensemble_htr.assets import cache_folder
 from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.lm import kenlm_backend
 from ensemble_htr.lm.arpa import MAX_BYTES, ArpaModel, read_arpa, read_header
@@ -93,18 +94,12 @@ def _with_kenlm(path: Path) -> LanguageModel:
             return ArpaModel(read_arpa(file, str(path)))
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    return root / "ensemble-htr"
-
-
 def _unpacked(path: Path) -> Path:
     """The unpacked copy in the cache, written to a temporary name and renamed."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        target = _cache() / f"{digest}.arpa"
+        target = cache_folder() / f"{digest}.arpa"
         if target.is_file():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,193 @@
+"""From ink to the courses of text lines: ridges of stroke density, joined from word to word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble_htr.layout.segmenter.ink import Floats, Ink, Mask
+
+__all__ = ["UNIT", "Course", "courses", "stroke_density"]
+
+UNIT = 40.0  # px between two lines on the page that is worked on; lengths below are in units of it
+
+_SPARSE = 0.3  # of the usual stroke density: what is sparser is a flourish, a frame or dirt
+_LEAST = 0.9  # units of text of usual density that a line has
+_DENSE = 0.6  # and somewhere a piece of text is at least so dense
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The middle of a line's small letters: ``y[i]`` at ``x = start + i``, in px; ``strength`` is
+    the number of strokes met along it."""
+
+    start: int
+    y: NDArray[np.float64]
+    strength: float
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.y)
+
+    def at(self, x: float) -> float:
+        """``y`` at ``x``, beyond the ends along the slope there."""
+        if x < self.start:
+            return float(self.y[0] + (x - self.start) * self._slope(self.y[: int(2 * UNIT)]))
+        if x >= self.stop:
+            return float(self.y[-1] + (x - self.stop + 1) * self._slope(self.y[-int(2 * UNIT) :]))
+        return float(self.y[int(x) - self.start])
+
+    @staticmethod
+    def _slope(y: NDArray[np.float64]) -> float:
+        """Rise per px of an end; a short end says little and counts as almost level."""
+        if len(y) < 8:
+            return 0.0
+        x = np.arange(len(y)) - (len(y) - 1) / 2
+        slope = float((x * y).sum() / (x * x).sum())
+        return float(np.clip(slope, -0.2, 0.2)) * min(1.0, len(y) / (2 * UNIT))
+
+
+def stroke_density(mask: Mask, along: float, across: float) -> Floats:
+    """How many strokes are crossed in reading direction, in a Gaussian window of ``along`` x
+    ``across`` units. Level rulings have no strokes to cross; small letters have the most."""
+    import cv2
+
+    strokes = np.zeros(mask.shape, np.float32)
+    strokes[:, 1:] = np.abs(np.diff(mask.astype(np.int8), axis=1))
+    return np.asarray(
+        cv2.GaussianBlur(strokes, (0, 0), sigmaX=along * UNIT, sigmaY=across * UNIT), np.float32
+    )
+
+
+def courses(ink: Ink) -> list[Course]:
+    """The courses of all lines of a page whose lines are `UNIT` px apart, from top to bottom.
+
+    A line shows as a ridge of the stroke density (smoothed more along than across the lines, as in
+    Bukhari et al., ICDAR 2009); pieces of ridge are joined where one continues another, and a
+    weak one that runs along a strong one (accents, descenders) is dropped.
+    """
+    density = stroke_density(ink.mask, 0.55, 0.13)
+    ridge = density - stroke_density(ink.mask, 0.55, 0.36)
+    pieces = _pieces(ridge, density)
+    joined = _join(pieces)
+    return sorted(_strong(joined), key=lambda c: float(c.y.mean()))
+
+
+def _pieces(ridge: Floats, density: Floats) -> list[Course]:
+    import cv2
+
+    reach = 2 * round(0.35 * UNIT) + 1
+    crest = cv2.dilate(ridge, np.ones((reach, 1), np.uint8))
+    near = (ridge > 0.75 * crest) & (ridge > 1e-4)
+    seen = density[near].astype(np.float64)
+    if not len(seen):
+        return []
+    usual = float((seen**2).sum() / seen.sum())  # stroke by stroke: text outweighs empty paper
+    near &= density > _SPARSE * usual
+    count, labels = cv2.connectedComponents(near.astype(np.uint8), connectivity=8)
+    ys, xs = np.nonzero(labels)
+    which = labels[ys, xs]
+    order = np.lexsort((xs, which))
+    ys, xs, which = ys[order], xs[order], which[order]
+    weight = ridge[ys, xs].astype(np.float64)
+    found = []
+    bounds = np.searchsorted(which, np.arange(1, count + 1))
+    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        x, start = xs[first:last], int(xs[first])
+        length = int(x[-1]) - start + 1
+        if length < 0.25 * UNIT:
+            continue
+        total = np.bincount(x - start, weight[first:last], length)
+        y = np.bincount(x - start, weight[first:last] * ys[first:last], length) / total
+        along = density[np.rint(y).astype(int), np.arange(start, start + length)]
+        if along.max() > _DENSE * usual:
+            found.append(Course(start, y, float(along.sum())))
+    return found
+
+
+def _join(pieces: Sequence[Course]) -> list[Course]:
+    """Join pieces end to end, the best fit first, and again with what came out."""
+    for most in (1.5, 3.0, 5.0):  # widest gap in units
+        pieces = _joined_once(pieces, most * UNIT)
+    return list(pieces)
+
+
+def _joined_once(pieces: Sequence[Course], most: float) -> list[Course]:
+    offers = []
+    starts = np.array([p.start for p in pieces])
+    stops = np.array([p.stop for p in pieces])
+    for i, left in enumerate(pieces):
+        gaps = starts - left.stop
+        for j in np.flatnonzero((gaps > -0.8 * UNIT) & (gaps < most) & (stops > left.stop)):
+            right = pieces[int(j)]
+            if right.start <= left.start:
+                continue
+            middle = (left.stop + right.start) / 2
+            if gaps[j] > UNIT + 0.6 * min(len(left.y), len(right.y)):
+                continue  # a speck far away is no word of this line
+            off = abs(left.at(middle) - right.at(middle))
+            gap = max(float(gaps[j]), 0.0)
+            if off < min(0.24 * UNIT + 0.04 * gap, 0.4 * UNIT):
+                offers.append((off + 0.1 * gap, i, int(j)))
+    after: dict[int, int] = {}
+    before: dict[int, int] = {}
+    for _, i, j in sorted(offers):
+        if i not in after and j not in before:
+            after[i], before[j] = j, i
+    joined = []
+    for i in range(len(pieces)):
+        if i in before:
+            continue
+        course = pieces[i]
+        while i in after:
+            i = after[i]
+            course = _bridged(course, pieces[i])
+        joined.append(course)
+    return joined
+
+
+def _bridged(left: Course, right: Course) -> Course:
+    """One course through both; straight across the gap, the mean where they overlap."""
+    start, stop = left.start, max(left.stop, right.stop)
+    x = np.arange(start, stop)
+    known = np.full((2, len(x)), np.nan)
+    known[0, : len(left.y)] = left.y
+    known[1, right.start - start : right.stop - start] = right.y
+    both = _mean(known)
+    seen = np.isfinite(both)
+    y = np.interp(x, x[seen], both[seen])
+    return Course(start, y, left.strength + right.strength)
+
+
+def _mean(known: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts = np.isfinite(known).sum(0)
+    total = np.nansum(known, axis=0)
+    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+
+
+def _strong(found: Sequence[Course]) -> list[Course]:
+    """Without weak courses and those that run close along a stronger one."""
+    if not found:
+        return []
+    usual = np.median([c.strength / len(c.y) for c in found if len(c.y) > 2 * UNIT] or [0.0])
+    kept: list[Course] = []
+    for course in sorted(found, key=lambda c: -c.strength):
+        if course.strength < usual * max(0.4 * len(course.y), _LEAST * UNIT):
+            continue
+        if any(_beside(course, other) > 0.6 for other in kept):
+            continue
+        kept.append(replace(course))
+    return kept
+
+
+def _beside(course: Course, other: Course) -> float:
+    """The share of ``course`` that runs within half a line of ``other``."""
+    start, stop = max(course.start, other.start), min(course.stop, other.stop)
+    if stop <= start:
+        return 0.0
+    own = course.y[start - course.start : stop - course.start]
+    its = other.y[start - other.start : stop - other.start]
+    return float((np.abs(own - its) < 0.5 * UNIT).sum()) / len(course.y)

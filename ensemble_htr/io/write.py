@@ -89,6 +89,7 @@ def pdf() -> Writer:
 
 # Our own formats. Others come in through the entry points ``ensemble_htr.formats``, where these are
 # registered too: a function that returns a `Writer`.
+_EDITED = ("page", "alto")  # copies of the user's own files, which keep their names
 FORMATS: dict[str, Writer] = {
     w.name: w for w in (page(), alto(), txt(), jsonl(), hocr(), csv(), xlsx(), tei(), pdf())
 }
@@ -106,7 +107,7 @@ def writer(name: str) -> Writer:
 
 def output_path(page: Page, out: Path, name: str) -> Path:
     """Where the output of this format for this page goes."""
-    if page.source is not None and page.format == name:
+    if page.source is not None and page.format == name and name in _EDITED:
         return out / page.source.name
     extension = writer(name).extension
     if f"{page.stem}{extension}".casefold() == REVIEW:

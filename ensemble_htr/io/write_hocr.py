@@ -50,7 +50,7 @@ def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
     taken = set(ids.values())
     box = _whole(_extent(page))
     name = (page.image.name if page.image else page.stem).replace('"', "'")
-    title = one_line(f'image "{name}"; bbox {box}; ppageno 0')
+    title = one_line(f'image "{name}"; bbox {box}; ppageno {page.frame}')
     node = sub(sub(root, "body"), "div", id=new_id("page_1", taken), title=title)
     node.set("class", "ocr_page")
     if page.lines:

@@ -14,6 +14,7 @@ import functools
 import io
 import math
 import unicodedata
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ _QUALITY = 85  # of recompressed pictures, JPEG scale
 _STRAIGHT = 0.25  # of the letters' height that a baseline may stray and still count as straight
 _ADVANCE = 500  # width of a blank letter, thousandths of the font's size
 _ORIENTATION = 0x0112  # EXIF
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+_MODES = ("1", "L", "P", "RGB", "CMYK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,7 @@ def _font(text: str) -> str:
 @functools.cache  # as many as there are sets of alphabets that meet on a page
 def _register(blocks: tuple[int, ...]) -> str:
     from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
     from fontTools.ttLib.tables._g_l_y_f import Glyph
     from reportlab.pdfbase import pdfmetrics
     from reportlab.pdfbase.ttfonts import TTFont
@@ -212,18 +216,24 @@ def _register(blocks: tuple[int, ...]) -> str:
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder(names)
     builder.setupCharacterMap(
-        {code: "blank" for b in blocks for code in range(max(b << 8, 32), (b + 1) << 8)}
+        {c: "blank" for b in blocks for c in range(max(b << 8, 32), min((b + 1) << 8, 0xFFFE))}
     )
-    builder.setupGlyf({name: Glyph() for name in names})
+    pen = TTGlyphPen(
+        None
+    )  # a line there and back: nothing to paint, but readers see how large it is
+    pen.moveTo((0, -200))
+    pen.lineTo((_ADVANCE, 800))
+    pen.closePath()
+    builder.setupGlyf({".notdef": Glyph(), "blank": pen.glyph()})
     builder.setupHorizontalMetrics(dict.fromkeys(names, (_ADVANCE, 0)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "Blank", "styleName": "Regular", "psName": "Blank"})
+    name = f"Blank{zlib.crc32(bytes(blocks)):08x}"  # ReportLab takes fonts of one name for one
+    builder.setupNameTable({"familyName": name, "styleName": "Regular", "psName": name})
     builder.setupOS2(sTypoAscender=800, sTypoDescender=-200, usWinAscent=800, usWinDescent=200)
     builder.setupPost()
     stream = io.BytesIO()
     builder.save(stream)
     stream.seek(0)
-    name = "Blank-" + "-".join(f"{b:02x}" for b in blocks)
     pdfmetrics.registerFont(TTFont(name, stream))
     return name
 
@@ -235,23 +245,39 @@ def _picture(page: Page) -> _Picture:
             f"{page.source or page.stem}: a searchable PDF needs the page's image, and none was "
             "found; put it beside the XML or leave out --format pdf"
         )
-    claimed = (page.width, page.height) if page.source and page.width and page.height else None
-    width, height = image_size(page.image, claimed)
+    found = _coloured(page)
+    if found is not None:
+        return found
+    from PIL import Image
+
+    pixels = load_page(page)[1]
+    return _Picture(_jpeg(Image.fromarray(pixels)), pixels.shape[1], pixels.shape[0], _DPI)
+
+
+def _coloured(page: Page) -> _Picture | None:
+    """The picture as its file has it; None where only `load_page` can show it (a page of a PDF,
+    deep or transparent pixels) or say what is wrong with it."""
     from PIL import Image, ImageOps
 
-    with Image.open(page.image) as image:
-        stored = image.size
-        dpi = _dpi(image)
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        plain = image.format == "JPEG" and image.mode in ("L", "RGB") and orientation in (0, 1)
-        if plain:
-            return _Picture(page.image.read_bytes(), width, height, dpi)
-        if image.mode in ("L", "RGB", "1", "P", "CMYK") and "transparency" not in image.info:
-            obeyed = claimed is None or (orientation >= 5 and (width, height) != stored)
-            shown = ImageOps.exif_transpose(image) if obeyed else image
+    assert page.image is not None
+    if page.image.suffix.lower() == ".pdf":
+        return None
+    claimed = (page.width, page.height) if page.source and page.width and page.height else None
+    width, height = image_size(page.image, claimed, page.frame)
+    try:
+        with Image.open(page.image, formats=_FORMATS) as image:
+            image.seek(page.frame)
+            dpi, orientation = _dpi(image), image.getexif().get(_ORIENTATION, 1)
+            if image.mode not in _MODES or "transparency" in image.info:
+                return None
+            if image.format == "JPEG" and image.mode in ("L", "RGB") and orientation in (0, 1):
+                return _Picture(page.image.read_bytes(), width, height, dpi)
+            turned = orientation >= 5 and (width, height) != image.size
+            shown = ImageOps.exif_transpose(image) if claimed is None or turned else image
             shown = shown.convert("L" if shown.mode in "1L" else "RGB")
-            return _Picture(_jpeg(shown), width, height, dpi)
-    return _Picture(_jpeg(Image.fromarray(load_page(page)[1])), width, height, dpi)
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+        return None
+    return _Picture(_jpeg(shown), width, height, dpi) if shown.size == (width, height) else None
 
 
 def _jpeg(image: Any) -> bytes:

@@ -49,12 +49,14 @@ class HocrPage:
 
 
 def read_pages(root: Element, notices: Notices) -> list[HocrPage]:
-    """The pages below an html root (the root itself if no page is marked), in document order.
+    """The pages below an html root, in document order; the root itself if only lines are marked.
 
     Coordinates are clamped into the page's bbox. A baseline that is missing or turned by
     ``textangle`` is drawn by the angle; upright lines without one have none.
     """
     pages = [e for e in root.iter() if "ocr_page" in _classes(e)]
+    if not pages and not any(_classes(e) & _LINE for e in root.iter()):
+        return []
     return [_page(page, notices) for page in pages or [root]]
 
 

@@ -53,6 +53,8 @@ def page_format(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix == ".xml" and (root := sniff_root(path)) not in (None, "html"):
         return FORMAT_OF_ROOT.get(root or "", "")
+    if suffix == ".hocr":
+        return "hocr"
     return "hocr" if suffix in (".xml", *HOCR_SUFFIXES) and sniff_hocr(path) else ""
 
 
@@ -177,6 +179,8 @@ def _hocr_pages(
     """The file's pages and what had to be mended; ``stamp`` so that a changed file is read anew."""
     notices = Notices(path)
     pages = hocr.read_pages(parse_html(path).getroot(), notices)
+    if not pages:
+        raise XMLError(f"{path}: neither a page nor a line of hOCR (ocr_page, ocr_line) is in it")
     return pages, notices.taken()
 
 

@@ -58,8 +58,9 @@ def load_folder(
     root: Path, source: str, options: DataOptions, steps: Preprocess | None = None
 ) -> list[Sample]:
     """All lines with a text in the pages of ``root / source``, cut with the preprocessing ``steps``
-    and normalised; lines with an unread word are left out. Hands come from ``manifest.csv`` (columns ``xml``, ``hand``), else
-    the document. Progress goes to stderr; raises `InputError` for what cannot be read."""
+    and normalised; lines with an unread word are left out. Hands come from ``manifest.csv``
+    (columns ``xml``, ``hand``), else the document. Progress goes to stderr; raises `InputError`
+    for what cannot be read."""
     form = profile(options.profile)
     folder, shape = root / source, RectifyOptions(height=options.height)
     hands = _hands(folder / "manifest.csv")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,12 @@ def _clamped(page: Page, width: int, height: int) -> Page:
 
 @contextmanager
 def _our_own_limit() -> Iterator[None]:
-    """Pillow's own bound on sizes put aside: we check them ourselves, before any decoding."""
+    """Pillow's own bound on sizes put aside (we check them ourselves, before any decoding), and
+    its warnings of tags that do not matter here."""
     from PIL import Image
 
-    with _LOCK:
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             yield
@@ -213,17 +216,20 @@ def _opened(path: Path, frame: int = 0) -> Iterator[Any]:
         from PIL import Image
     except ImportError:
         raise MissingDependencyError("Pillow", "recognize", "reading images") from None
-    try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the image file is empty; copy or export it again")
-        with _our_own_limit():
-            Image.init()
-            image = Image.open(path, formats=[f for f in _FORMATS if f in Image.OPEN])
-            if frame:
-                image.seek(frame)
-    except _BROKEN as error:
-        raise ImageError(_open_message(path, error)) from None
-    with image:
+    with ExitStack() as stack:
+        try:
+            if path.stat().st_size == 0:
+                raise ImageError(f"{path}: the image file is empty; copy or export it again")
+            # a stream, not a path: Pillow garbles turned TIFFs that it maps into memory
+            stream = stack.enter_context(open(path, "rb"))
+            with _our_own_limit():
+                Image.init()
+                image = Image.open(stream, formats=[f for f in _FORMATS if f in Image.OPEN])
+                if frame:
+                    image.seek(frame)
+        except _BROKEN as error:
+            raise ImageError(_open_message(path, error)) from None
+        stack.enter_context(image)
         width, height = image.size
         if width < 1 or height < 1 or width * height > MAX_PIXELS:
             raise ImageError(
@@ -245,7 +251,8 @@ def _open_message(path: Path, error: BaseException) -> str:
 def _noted(image: Any) -> int:
     """The EXIF orientation that the file notes (1 = as stored)."""
     try:
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
+        with _our_own_limit():
+            orientation = int(image.getexif().get(_ORIENTATION, 1))
     except _BROKEN:
         return 1
     return orientation if 1 <= orientation <= 8 else 1

@@ -20,6 +20,7 @@ __all__ = [
     "UsageError",
     "XMLError",
     "did_you_mean",
+    "printable",
 ]
 
 
@@ -75,3 +76,15 @@ def did_you_mean(found: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(found, names, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"{hint} (choices: {', '.join(names)})" if names else hint
+
+
+def printable(text: str, most: int = 0) -> str:
+    """``text`` as a message may show it: one line, what a terminal would obey or not show (control
+    characters, marks of direction, halves of surrogate pairs) escaped, at most ``most`` characters
+    of it (0 = all)."""
+    line = " ".join(text.split())
+    if most and len(line) > most:
+        line = line[:most] + "..."
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
+    )

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from ensemble_htr import __version__
-from ensemble_htr.errors import EnsembleError, UsageError, did_you_mean
+from ensemble_htr.errors import EnsembleError, UsageError, did_you_mean, printable
 
 __all__ = ["COMMANDS", "cli", "main", "names_argument"]
 
@@ -140,4 +140,4 @@ def _complain(message: str) -> None:
 
 
 def _say(message: str) -> None:
-    print(" ".join(message.split()), file=sys.stderr)
+    print(printable(message), file=sys.stderr)

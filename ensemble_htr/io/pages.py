@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ensemble_htr.errors import ImageError, XMLError
+from ensemble_htr.errors import ImageError, XMLError, printable
 from ensemble_htr.io import alto, hocr, page
 from ensemble_htr.io.documents import document_of
 from ensemble_htr.io.finding import find_image, frame_stem, page_number, page_stem
@@ -166,8 +166,8 @@ def _parsed(path: Path, notices: Notices) -> tuple[str, Raw]:
     if kind is None:
         namespace = root.tag.partition("}")[0].lstrip("{") if "}" in root.tag else "no namespace"
         raise XMLError(
-            f"{path}: line {root.sourceline}: the root element is <{local_name(root)}> "
-            f"({namespace}); wanted PAGE (<PcGts>), ALTO (<alto>) or hOCR"
+            f"{path}: line {root.sourceline}: the root element is "
+            f"<{printable(local_name(root), 80)}> ({printable(namespace, 200)}); wanted PAGE (<PcGts>), ALTO (<alto>) or hOCR"
         )
     return kind, _READERS[kind](root, notices)
 
@@ -221,7 +221,7 @@ def _in_pixels(raw: Raw, image: Path | None, notices: Notices) -> Raw:
     """Scale coordinates out of mm10 or inch1200 (ALTO's MeasurementUnit)."""
     if raw.unit not in _UNITS_PER_INCH:
         if raw.unit != "pixel":
-            notices.add(f"unknown MeasurementUnit '{raw.unit}' was read as pixel")
+            notices.add(f"unknown MeasurementUnit '{printable(raw.unit, 40)}' was read as pixel")
         return raw
     fx = fy = _ASSUMED_DPI / _UNITS_PER_INCH[raw.unit]
     size = _known_size(image)

@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from lxml import etree  # type: ignore[import-untyped, unused-ignore]
 
-from ensemble_htr.errors import XMLError
+from ensemble_htr.errors import XMLError, printable
 
 __all__ = [
     "MAX_BYTES",
@@ -29,6 +29,7 @@ __all__ = [
 
 MAX_BYTES = 64 * 1024 * 1024  # a dense ALTO page with glyphs is about 10 MB
 _CHUNK = 1 << 16
+_MOST = 200  # characters of what the parser says: it may quote a file's names of any length
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Element = Any  # an lxml element; lxml ships no types
@@ -75,13 +76,15 @@ def parse_xml(path: Path) -> Tree:
     try:
         tree = _tree(data)
     except etree.XMLSyntaxError as error:
-        reason = " ".join((error.msg or "unreadable").split())
+        reason = printable(error.msg or "unreadable", _MOST)
         raise XMLError(
             f"{path}: line {error.lineno or 1}: not well-formed XML ({reason}); "
             "export the file again or repair this line"
         ) from None
     except (LookupError, ValueError) as error:
-        raise XMLError(f"{path}: line 1: cannot be decoded ({error}); save it as UTF-8") from None
+        raise XMLError(
+            f"{path}: line 1: cannot be decoded ({printable(str(error), _MOST)}); save it as UTF-8"
+        ) from None
     if tree.docinfo.internalDTD is not None:
         raise _doctype_error(path, 1)
     return tree
@@ -116,12 +119,12 @@ def _forgiven(data: bytes, path: Path) -> Tree:
     try:
         root = etree.fromstring(data, parser)
     except (etree.LxmlError, LookupError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = printable(str(error), _MOST)
         raise XMLError(f"{path}: cannot be read as HTML ({reason}); export it again") from None
     too_much = [e for e in parser.error_log if e.type_name == "ERR_RESOURCE_LIMIT"]
     if too_much or root is None:
         line = too_much[0].line if too_much else 1
-        reason = too_much[0].message if too_much else "there is nothing in it"
+        reason = printable(too_much[0].message, _MOST) if too_much else "there is nothing in it"
         raise XMLError(f"{path}: line {line}: cannot be read as HTML ({reason})")
     return etree.ElementTree(root)
 

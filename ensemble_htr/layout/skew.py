@@ -16,7 +16,7 @@ __all__ = ["MOST_SKEW", "Turn", "skew_of", "turned"]
 
 MOST_SKEW = 6.0  # degrees; a page turned further was not laid askew by accident
 _LINE = 12.0  # px that a line is thick in the copy on which the angle is measured
-_CLEAR = 1.15  # the best angle's sharpness over the median one's, to be believed
+_CLEAR = 1.6  # the best angle's sharpness over the median one's, to be believed
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]

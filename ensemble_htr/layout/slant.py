@@ -32,7 +32,7 @@ def slant_of(ink: Image) -> float:
         scores = [_upright(xs, ys, ink.shape[0], float(a)) for a in angles]
         best = float(angles[int(np.argmax(scores))])
         if step <= 1.0:
-            return best
+            return best if _LEFT < best < _RIGHT else 0.0  # off the scale: no letters, but a border
         step = 2.0 if step > 2.0 else 1.0
         angles = best + step * np.array([0.0, -2.0, -1.0, 1.0, 2.0])
 

@@ -167,7 +167,8 @@ def _parsed(path: Path, notices: Notices) -> tuple[str, Raw]:
         namespace = root.tag.partition("}")[0].lstrip("{") if "}" in root.tag else "no namespace"
         raise XMLError(
             f"{path}: line {root.sourceline}: the root element is "
-            f"<{printable(local_name(root), 80)}> ({printable(namespace, 200)}); wanted PAGE (<PcGts>), ALTO (<alto>) or hOCR"
+            f"<{printable(local_name(root), 80)}> ({printable(namespace, 200)}); "
+            "wanted PAGE (<PcGts>), ALTO (<alto>) or hOCR"
         )
     return kind, _READERS[kind](root, notices)
 

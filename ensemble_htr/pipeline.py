@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemble_htr import __version__
+from ensemble_htr import __version__, registry
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import resolve, sha256_file
 from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
@@ -30,10 +30,13 @@ from ensemble_htr.io.select import Selection
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.layout.rectify import RectifyOptions
-from ensemble_htr.protocols import LanguageModel, WritingRecognizer
+from ensemble_htr.protocols import LanguageModel, Segmenter, WritingRecognizer
 from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading, SearchOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ensemble_htr.recognizers.ctc import CtcRecognizer
 
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint"]
@@ -65,6 +68,7 @@ class PipelineOptions:
     images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
     cache: Path | None = None  # folder that keeps cut lines from one run to the next
     select: Selection = Selection()  # which lines and regions of marked pages are read
+    segmenter: str = "ink"  # who finds the lines of pages that nobody has marked
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class Pipeline:
     products: Mapping[str, str]  # name -> sha256
     notices: list[str] = field(default_factory=list)
     cache: LineCache | None = None
+    segmenter: Segmenter | None = None  # None where no images are read
 
     @classmethod
     def load(cls, options: PipelineOptions | None = None) -> Pipeline:
@@ -92,10 +97,13 @@ class Pipeline:
         judge, notices = _load_judge(plan.judge)
         recognizers = tuple(_recognizer(name, path) for name, path in plan.weights.items())
         decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
-        cache = None if options.cache is None else LineCache(options.cache, _seed(config))
-        judging = Judge(judge, lm)
-        products = plan.products()
-        return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache)
+        segmenter = _segmenter(options.segmenter) if options.images else None
+        seed = _seed(config, options.segmenter)
+        cache = None if options.cache is None else LineCache(options.cache, seed)
+        judging, products = Judge(judge, lm), plan.products()
+        return cls(
+            options, config, recognizers, decoders, lm, judging, products, notices, cache, segmenter
+        )
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -130,9 +138,18 @@ class Pipeline:
         from ensemble_htr.layout.preprocess import cut_lines, cut_whole
 
         page, pixels = load_page(page)
-        if page.format == "image":
+        if page.format == "image" and not page.lines:
+            page = self._segmented(page, pixels)
+        elif page.format == "image":
             return page, [cut_whole(pixels, page.lines[0].id, self.config.preprocess)]
         return page, cut_lines(pixels, page.lines, self.config.preprocess)
+
+    def _segmented(self, page: Page, pixels: NDArray[np.uint8]) -> Page:
+        assert self.segmenter is not None
+        lines = self.segmenter.segment(pixels)
+        if not lines:
+            _LOG.warning("%s: no line of text was found on this page", page.image or page.stem)
+        return replace(page, lines=lines)
 
     # ---- lines ---------------------------------------------------------------------------
 
@@ -248,9 +265,16 @@ class Pipeline:
         return self.judge.read(network, self.scorer(posteriors), use_lm)
 
 
-def _seed(config: ModelConfig) -> str:
+def _segmenter(name: str) -> Segmenter:
+    found = registry.load("segmenters", name)()
+    if not isinstance(found, Segmenter):
+        raise UsageError(f"segmenter '{name}': its plug-in does not return a Segmenter")
+    return found
+
+
+def _seed(config: ModelConfig, segmenter: str) -> str:
     """What decides how the lines of every page are cut."""
-    facts = [__version__, to_mapping(config.preprocess), to_mapping(RectifyOptions())]
+    facts = [__version__, to_mapping(config.preprocess), to_mapping(RectifyOptions()), segmenter]
     return json.dumps(facts, sort_keys=True)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ensemble_htr.types import (
     ConfusionNetwork,
     Hypothesis,
@@ -24,9 +27,20 @@ __all__ = [
     "Recognizer",
     "Rescorer",
     "ScoringRecognizer",
+    "Segmenter",
     "TextScorer",
     "WritingRecognizer",
 ]
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds the lines of a page that nobody has marked."""
+
+    def segment(self, image: NDArray[np.uint8]) -> tuple[Line, ...]:
+        """The lines of a gray page ``uint8 (H, W)``, 0 = black, in reading order: distinct ids,
+        baselines in reading direction and polygons that hold a line's ink and little else, all in
+        the page's pixels. Raises `EnsembleError` where it cannot work."""
 
 
 @runtime_checkable

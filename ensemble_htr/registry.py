@@ -1,4 +1,4 @@
-"""Names to parts: recognizers, combiners and formats come in through entry points.
+"""Names to parts: recognizers, segmenters, combiners and formats come in through entry points.
 
 Our own parts use the same doors as anybody's plug-in. When the package runs from a checkout that
 was never installed there are no entry points; then the table below stands in for them (a test
@@ -15,7 +15,7 @@ from ensemble_htr.errors import EnsembleError, UsageError, did_you_mean
 
 __all__ = ["BUILTIN", "GROUPS", "Group", "load", "names", "origin"]
 
-Group = Literal["recognizers", "combiners", "formats"]
+Group = Literal["recognizers", "segmenters", "combiners", "formats"]
 GROUPS: tuple[str, ...] = get_args(Group)
 
 BUILTIN: dict[str, dict[str, str]] = {
@@ -23,6 +23,10 @@ BUILTIN: dict[str, dict[str, str]] = {
         "crnn": "ensemble_htr.recognizers.crnn:build",
         "gated": "ensemble_htr.recognizers.gated:build",
         "transformer": "ensemble_htr.recognizers.transformer:build",
+    },
+    "segmenters": {
+        "ink": "ensemble_htr.layout.segmenter:build",
+        "kraken": "ensemble_htr.layout.kraken_segmenter:build",
     },
     "combiners": {},
     "formats": {

@@ -1,4 +1,4 @@
-"""From a gray page to ink: light evened out, dark borders and ruled lines gone, size of the text."""
+"""From a gray page to its ink, less dark borders and ruled lines, and to the size of its text."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def contrast(image: Image, size: float) -> tuple[Floats, Mask]:
     dark = (closed < _SOLID * np.minimum(local, white)) | (closed < 0.4 * white)
     dark |= _bands(closed < _DIM * white, size)
     grow = 2 * round(0.2 * size) + 1
-    dark = cv2.dilate(dark.astype(np.uint8), np.ones((grow, grow), np.uint8))
+    beyond = cv2.dilate(dark.astype(np.uint8), np.ones((grow, grow), np.uint8))
     level = _smooth(closed, 0.25 * size)
     depth = np.clip((level - gray) / np.maximum(level, 1.0), 0.0, 1.0)
-    paper = np.asarray(1 - dark, np.uint8)
+    paper = np.asarray(1 - beyond, np.uint8)
     return np.asarray(depth * paper, np.float32), paper
 
 
@@ -76,9 +76,10 @@ def _bands(dim: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
 
     step = max(1, round(size / 10))
     small = dim[::step, ::step].astype(np.uint8)
-    wide = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((25, 25), np.uint8))
-    high = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((60, 1), np.uint8))
-    long = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, 60), np.uint8))
+    wide, high, long = (
+        np.asarray(cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones(side, np.uint8)), np.uint8)
+        for side in ((25, 25), (60, 1), (1, 60))
+    )
     found = cv2.dilate((high | long) & (1 - wide), np.ones((3, 3), np.uint8))
     rows, columns = dim.shape
     return np.asarray(cv2.resize(found, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0)
@@ -92,7 +93,7 @@ def find_ink(image: Image, size: float) -> Ink:
     side = 2 * round(0.5 * size) + 1
     deep = cv2.medianBlur((depth * 255).astype(np.uint8), 3)
     darkest = cv2.dilate(deep, np.ones((side, side), np.uint8))
-    around = _smooth(darkest.astype(np.float32) / 255, 0.5 * size)
+    around = _smooth(np.asarray(darkest, np.float32) / np.float32(255), 0.5 * size)
     seen = depth[(depth > _FAINT) & (paper > 0)]
     usual = float(np.median(seen)) if len(seen) else _FAINT
     grain = 3 * 1.4826 * float(np.median(depth[paper > 0])) if paper.any() else 0.0
@@ -117,7 +118,8 @@ def _smooth(values: Floats, width: float) -> Floats:
     size = (max(4, round(columns * factor)), max(4, round(rows * factor)))
     small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), width * factor, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+    large = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large, np.float32)
 
 
 def _ruled(mask: Mask, size: float) -> Mask:
@@ -132,7 +134,7 @@ def _ruled(mask: Mask, size: float) -> Mask:
         length = round((2.0 if level else 2.5) * size)
         long = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
         stroke = cv2.morphologyEx(turned, cv2.MORPH_OPEN, np.ones((thin + 2, 1), np.uint8))
-        here = turned & long & (1 - stroke)
+        here = ((turned > 0) & (long > 0) & (stroke == 0)).astype(np.uint8)
         found |= here if level else here.T
     return found
 
@@ -157,7 +159,7 @@ def line_distance(image: Image) -> float:
     repeat themselves at the distance of the lines (autocorrelation), and where there are too few
     lines for that, their central peak is as wide as small letters are high.
     """
-    factor = min(1.0, _LONGEST / max(image.shape))
+    factor = min(1.0, _LONGEST / float(max(image.shape)))
     small = shrunk(image, factor) if factor < 1 else image
     guess = 40.0
     for _ in range(2):  # the second time with a guess that fits
@@ -204,6 +206,6 @@ def _peak(curve: NDArray[np.float64]) -> float:
     usual = {i: r * np.exp(-0.5 * (np.log(i / (8 * half)) / 0.5) ** 2) for i, r in rises.items()}
     if not usual or max(usual.values()) < 0.12:
         return letters
-    best = max(usual, key=usual.__getitem__)
+    best = max(usual, key=lambda i: usual[i])
     halves = [i for i in rises if 0.42 < i / best < 0.58 and rises[i] > 0.4 * rises[best]]
-    return float(max(halves, key=rises.__getitem__, default=best))
+    return float(max(halves, key=lambda i: rises[i], default=best))

@@ -201,7 +201,7 @@ def _rolling(values: NDArray[np.float64], reach: int, how: object) -> NDArray[np
 
 
 def _thinned(points: Path, slack: float) -> Path:
-    """The path with the points left out that move it by less than ``slack`` px (Douglas-Peucker)."""
+    """The path without points that move it by less than ``slack`` px (Douglas & Peucker)."""
     import cv2
 
     kept = cv2.approxPolyDP(points.astype(np.float32).reshape(-1, 1, 2), slack, False)

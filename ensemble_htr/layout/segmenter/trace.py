@@ -121,8 +121,9 @@ def _joined_once(pieces: Sequence[Course], most: float) -> list[Course]:
     stops = np.array([p.stop for p in pieces])
     for i, left in enumerate(pieces):
         gaps = starts - left.stop
-        for j in np.flatnonzero((gaps > -0.8 * UNIT) & (gaps < most) & (stops > left.stop)):
-            right = pieces[int(j)]
+        near = (gaps > -0.8 * UNIT) & (gaps < most) & (stops > left.stop)
+        for j in map(int, np.flatnonzero(near)):
+            right = pieces[j]
             if right.start <= left.start:
                 continue
             middle = (left.stop + right.start) / 2
@@ -131,7 +132,7 @@ def _joined_once(pieces: Sequence[Course], most: float) -> list[Course]:
             off = abs(left.at(middle) - right.at(middle))
             gap = max(float(gaps[j]), 0.0)
             if off < min(0.24 * UNIT + 0.04 * gap, 0.4 * UNIT):
-                offers.append((off + 0.1 * gap, i, int(j)))
+                offers.append((off + 0.1 * gap, i, j))
     after: dict[int, int] = {}
     before: dict[int, int] = {}
     for _, i, j in sorted(offers):

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test check bench eval fit sample clean
+.PHONY: help setup demo test check fuzz bench eval fit sample clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ check: $(READY)  ## ruff, mypy, the layers, the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+fuzz: $(READY)  ## 20,000 broken files through the readers, new ones every time (minutes)
+	ENSEMBLE_HTR_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz
 
 DATA ?= ../shared/data
 bench: $(READY)  ## lines per second of each stage on this machine

@@ -246,7 +246,7 @@ def _bare_folder(
     lines = [file for file in single if (looks[file] or usual) == "line"]
     if images == "auto" and single and not all(texts.values()):
         _LOG.warning(
-            "%s: %d images without XML were taken for single lines and %d for whole pages "
+            "%s: of the images without XML %d were taken for single lines, %d for whole pages "
             "(--images lines or --images pages decides otherwise)",
             folder,
             len(lines),

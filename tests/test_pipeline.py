@@ -88,3 +88,21 @@ def test_a_recognizer_that_writes_is_two_voices(load, alpha: float) -> None:  # 
     scores = pipeline.scorer([h[1] for h in heard])([rows[0].tokens, ("a",)])
     assert set(scores) == engines and all(len(said) == 2 for said in scores.values())
     assert pipeline.judge_line([h[1] for h in heard]).text == reading.text
+
+
+def test_kept_lines_read_the_same_and_nothing_is_cut_again(
+    load,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = resolve("sample", "letter") / "page.xml"
+    plain = load(lm=False).read_page(page)
+    kept = load(lm=False, cache=tmp_path)
+    assert kept.fingerprint() == load(lm=False).fingerprint()
+    assert kept.read_page(page) == plain
+    again = load(lm=False, cache=tmp_path)
+    monkeypatch.setattr("ensemble_htr.layout.preprocess.cut_lines", None)  # must not be called
+    monkeypatch.setattr("ensemble_htr.io.images.load_page", None)
+    result = again.read_page(page)
+    assert again.cache is not None and (again.cache.hits, again.cache.misses) == (1, 0)
+    assert result == plain

@@ -201,7 +201,7 @@ def test_confidences_are_natural_logarithms() -> None:
     from ensemble_htr.io.records import Record
 
     record = Record("a", "u\u200bn  é", confidences=(0.5, 0.1, 0.25, 1.0, 0.75, 0.0))
-    (line,), _ = merge([Engine("e", Path("e"), (record,), {})])
-    (row,) = line.rows
+    with merge([Engine("e", Path("e"), (record,), {})]) as lines:
+        ((row,),) = [line.rows for line in lines]
     assert row.tokens == ("u", "n", " ", "é") and row.logprobs is not None
     assert row.logprobs == pytest.approx((math.log(0.5), math.log(0.25), math.log(0.75), -20.0))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from ensemble_htr.batch.combine import CombineOptions, combine
-from ensemble_htr.batch.engines import Engine, MergedLine, engine_argument, load_engines, merge
+from ensemble_htr.batch.engines import Engine, MergedLine, engine_argument, load_engines
+from ensemble_htr.batch.merging import Merged, merge
+from ensemble_htr.batch.outcomes import RunSummary
 from ensemble_htr.batch.pages import run_pages, shard_argument, transcribe
-from ensemble_htr.batch.run import RunOptions, RunSummary, formats_argument
+from ensemble_htr.batch.run import RunOptions, formats_argument
 
 __all__ = [
     "CombineOptions",
     "Engine",
+    "Merged",
     "MergedLine",
     "RunOptions",
     "RunSummary",

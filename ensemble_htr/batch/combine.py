@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ensemble_htr.batch.engines import Engine, MergedLine, load_engines, merge, sample
-from ensemble_htr.batch.journal import Journal, require_writable
-from ensemble_htr.batch.pages import (
-    PageOutput,
-    failure,
-    fingerprint,
-    refresh_review,
-    require_other_folder,
-    say,
-    seed_of,
-    told,
-)
-from ensemble_htr.batch.progress import captured_warnings
-from ensemble_htr.batch.run import (
-    STREAMED,
-    Folder,
-    Outcome,
-    Place,
-    RunOptions,
-    RunSummary,
-    Stream,
-    cores,
-    run,
-)
+from ensemble_htr.assets import sha256_file
+from ensemble_htr.batch.engines import Engine, load_engines
+from ensemble_htr.batch.journal import HIDDEN, Finished, Journal
+from ensemble_htr.batch.judging import REVIEW_GROUP, CombineTask, Judging
+from ensemble_htr.batch.merging import Merged, merge
+from ensemble_htr.batch.outcomes import Outcome, RunSummary
+from ensemble_htr.batch.pages import gave_up, refresh_review, require_other_folder
+from ensemble_htr.batch.places import LINES, Folder, Stream
+from ensemble_htr.batch.progress import Progress
+from ensemble_htr.batch.run import STREAMED, RunOptions, cores, run
+from ensemble_htr.batch.spool import Spool
+from ensemble_htr.batch.stamps import seed_of, settled, stamp
+from ensemble_htr.batch.talk import listed, say, told
 from ensemble_htr.errors import InputError, OutputError, UsageError
-from ensemble_htr.io.pages import read_page
-from ensemble_htr.io.results import PageResult, one_line
-from ensemble_htr.io.review import ReviewRow, clear_review, review_file, review_rows
+from ensemble_htr.io.review import REVIEW, clear_review
 from ensemble_htr.io.sources import PageSource, find_pages
-from ensemble_htr.io.write_jsonl import row
-from ensemble_htr.types import Line, Page, Reading
 
 if TYPE_CHECKING:
     from ensemble_htr.pipeline import PipelineOptions
 
 __all__ = ["CombineOptions", "combine"]
 
-_REVIEW_GROUP = "lines"  # rows of lines without a page
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
+_JOB = "/job"  # the journal's key for all pages together; no page is called so
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,121 +54,94 @@ class CombineOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class CombineTask:
-    """The lines of one page: of the engines' XML (``xml``), or some that stand alone. ``source``
-    says where their image is."""
+class _Job:
+    """What is to be combined, found but not yet read."""
 
-    order: int
-    key: str
-    lines: tuple[MergedLine, ...]
-    xml: Path | None = None
-    source: PageSource | None = None
-    known: str = ""
+    engines: Sequence[Engine]
+    options: RunOptions
+    models: PipelineOptions
+    seed: str
+    pages: Mapping[str, Path]  # of the first engine that has each
+    images: Mapping[str, PageSource]  # pages and line images of --images by stem
+    shard: tuple[int, int] = (1, 1)
+    manifests: tuple[Path, ...] = field(default=())
 
-    @property
-    def pages(self) -> Sequence[tuple[int, str, str]]:
-        where = self.xml or (self.source.path if self.source else None)
-        return [(self.order, self.key, str(where or f"line {self.lines[0].id}"))]
+    @classmethod
+    def of(
+        cls, combined: CombineOptions, models: PipelineOptions, options: RunOptions,
+        shard: tuple[int, int],
+    ) -> _Job:  # fmt: skip
+        from ensemble_htr.pipeline import fingerprint
 
-    def split(self) -> Sequence[CombineTask]:
-        return [self]
-
-
-class _Judge:
-    """The handler of `CombineTask`."""
-
-    def __init__(
-        self, options: PipelineOptions, run_options: RunOptions, texts: Sequence[str]
-    ) -> None:
-        from ensemble_htr.pipeline import Pipeline
-
-        self._pipeline = Pipeline.load(options)
-        self.notices = list(self._pipeline.notices)
-        self._use_lm = False
-        if options.lm:
-            self._use_lm, bits = self._pipeline.lm_fits(texts)
-            verdict = "used" if self._use_lm else "not used, these texts are unlike its own"
-            self.notices.append(f"language model: {verdict} ({bits:.2f} bits per character)")
-        seed = seed_of(self._pipeline, run_options, options.images, self._use_lm)
-        self._output = PageOutput(run_options, seed)
-
-    def __call__(self, task: CombineTask) -> list[Outcome]:
-        ((order, key, path),) = task.pages
-        with captured_warnings() as warnings:
-            try:
-                outcome = self._page(task) if task.xml is not None else self._lines(task)
-            except Exception as error:
-                outcome = failure(order, key, path, error)
-        return [replace(outcome, notices=tuple(warnings))]
-
-    def _page(self, task: CombineTask) -> Outcome:
-        assert task.xml is not None
-        begun = time.monotonic()
-        page = read_page(task.xml)
-        if task.source is not None:
-            image = task.source.image or task.source.read().image
-            page = replace(page, image=image)
-        print_ = fingerprint(self._output.seed, self._sans_image(page), repr(task.lines))
-        wanted = self._output.options.explain
-        if print_ == task.known and not any(line.id == wanted for line in page.lines):
-            return Outcome(task.order, task.key, str(task.xml), "skipped")
-        foreign = {line.id: line for line in task.lines}
-        page, cut = self._cut(page)
-        readings = {
-            line.id: self._reading(foreign.get(line.id), cut.get(line.id))
-            for line in page.lines
-            if line.id in foreign or line.id in cut
-        }
-        result = PageResult(page, readings)
-        return self._output.outcome(task.order, result, print_, time.monotonic() - begun)
-
-    def _lines(self, task: CombineTask) -> Outcome:
-        """Lines without a page of the engines' own: rows of the combined file."""
-        begun = time.monotonic()
-        cut: Mapping[str, Line] = {}
-        if task.source is not None:
-            cut = self._cut(task.source.read())[1]
-        formats = self._output.options.formats or ("jsonl", "txt")
-        parts: dict[str, bytes] = {}
-        explained: tuple[str, ...] = ()
-        review: list[ReviewRow] = []
-        for line in task.lines:
-            reading = self._reading(line, cut.get(line.id))
-            page = Page(line.page, (Line(line.id),), doc=line.doc)
-            review += review_rows(PageResult(page, {line.id: reading}))
-            for name in [f for f in formats if f in STREAMED] or ["jsonl"]:
-                parts[name] = parts.get(name, b"") + _row(page, line.id, reading, name)
-            explained += self._output.explained(PageResult(page, {line.id: reading}))
-        return Outcome(
-            task.order,
-            task.key,
-            task.pages[0][2],
-            files=(review_file(task.key, review, _REVIEW_GROUP),),
-            parts=tuple(parts.items()),
-            lines=len(task.lines),
-            seconds=time.monotonic() - begun,
-            explained=explained,
+        engines = load_engines(combined.engines)
+        pages: dict[str, Path] = {}
+        for engine in engines:
+            for stem, path in engine.xml.items():
+                pages.setdefault(stem, path)
+        found = find_pages([combined.images]) if combined.images is not None else []
+        folders = {file.parent / "manifest.csv" for engine in engines for file in engine.files}
+        return cls(
+            engines,
+            options,
+            models,
+            seed_of(fingerprint(models), options, models.images, *(e.name for e in engines)),
+            pages,
+            {source.stem: source for source in found},
+            shard,
+            tuple(sorted(path for path in folders if path.is_file())),
         )
 
-    def _reading(self, line: MergedLine | None, cut: Line | None) -> Reading:
-        rows, others = (line.rows, line.alternatives) if line else ((), ())
-        if cut is not None:
-            return self._pipeline.combine_with_image(cut, rows, others, self._use_lm)
-        return self._pipeline.combine_line(rows, others, self._use_lm)
+    @property
+    def unit(self) -> str:
+        return "page" if self.pages else "part"
 
-    def _cut(self, page: Page) -> tuple[Page, Mapping[str, Line]]:
-        if not self._pipeline.options.images:
-            return page, {}
-        page, lines = self._pipeline.cut(page)
-        return page, {line.id: line for line in lines}
+    @property
+    def only(self) -> str | None:
+        """The page of all lines that name none, if there is but one."""
+        return next(iter(self.pages)) if len(self.pages) == 1 else None
 
-    def _sans_image(self, page: Page) -> Page:
-        """Without recognizers the image decides nothing (and need not be there)."""
-        return page if self._pipeline.options.images else replace(page, image=None)
+    def apart(self, merged: Merged) -> tuple[int, int]:
+        """How many lines are on no page of the engines, and how many tasks they make."""
+        rest = merged.keep_apart([*self.pages, ""] if self.only is not None else self.pages)
+        return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.picture(*key)))
+
+    def files(self) -> Iterator[Path]:
+        """All that the engines consist of, and the images."""
+        yield from self.manifests
+        for engine in self.engines:
+            yield from engine.files
+        for source in self.images.values():
+            yield source.path
+            if source.xml is not None:
+                with contextlib.suppress(InputError):  # said when the page is read
+                    yield source.read().image or source.path
+
+    def stamp(self) -> str:
+        """At a glance; with images there is none, since they are found by reading the pages."""
+        return "" if self.images else stamp(self.files(), self.seed, f"{self.shard}")
+
+    def content(self) -> str:
+        """What decides the lines that are on no page."""
+        found = hashlib.sha256(self.seed.encode())
+        for path in self.files():
+            found.update(str(path).encode("utf-8", "surrogateescape"))
+            found.update(sha256_file(path).encode())
+        return found.hexdigest()
+
+    def picture(self, page: str, name: str) -> str:
+        """The stem of a line's image, "" if there is none."""
+        return next((key for key in (page, name) if key in self.images), "")
+
+    def mine(self, order: int) -> bool:
+        """Whether this shard does the task at this place."""
+        return order % self.shard[1] == self.shard[0] - 1
 
 
 def combine(
-    combine_options: CombineOptions, options: PipelineOptions, run_options: RunOptions
+    combine_options: CombineOptions,
+    options: PipelineOptions,
+    run_options: RunOptions,
+    shard: tuple[int, int] = (1, 1),
 ) -> RunSummary:
     """The command ``combine``: merge the engines' readings and write the result.
 
@@ -188,64 +149,138 @@ def combine(
     ``combined.jsonl`` and ``combined.txt``. Says on stderr what each engine lacks. Raises
     `UsageError`, `InputError`, `OutputError` and what `Pipeline.load` raises.
     """
-    engines = load_engines(combine_options.engines)
-    pages: dict[str, Path] = {}
-    for engine in engines:
-        for stem, path in engine.xml.items():
-            pages.setdefault(stem, path)
-    _require_formats(pages, run_options)
-    lines, missing = merge(engines)
-    if not lines and not pages:
-        raise InputError("the engines hold no lines at all")
-    for name, count in missing.items():
-        if count:
-            say(f"engine {name}: {count} of {len(lines)} lines are missing")
-    tasks = list(_tasks(lines, pages, _images(combine_options.images)))
-    if combine_options.images is not None:
-        _report_blind(tasks)
-    start = partial(_Judge, options, run_options, sample(lines) if options.lm else [])
-    small = len(lines) <= _FEW and combine_options.images is None
-    jobs = run_options.jobs or (1 if small else cores())
-    unit = "page" if pages else "part"
+    job = _Job.of(combine_options, options, run_options, shard)
+    _require_formats(job.pages, run_options)
     if run_options.out is None:
-        summary = run(start, tasks, jobs, Stream(), unit)
-    else:
-        summary = _into_folder(engines, run_options.out, start, tasks, jobs, unit)
-    return _finished(summary, run_options, unit)
+        with merge(job.engines) as merged:
+            summary = _run(job, merged, Stream())
+        return _finished(summary, job)
+    for engine in job.engines:
+        _require_no_input(engine, run_options.out)
+    with Journal.open(run_options.out, say) as journal:
+        seen = job.stamp()
+        before = _as_before(job, journal, seen)
+        summary = before or _into_folder(job, journal)
+        if before is None:
+            partly = shard != (1, 1) or run_options.retry_failed
+            if summary.exit_code == 0 and not partly:
+                journal.record(_JOB, Finished("job", settled(seen)), [REVIEW], summary.lines, 0.0)
+        refresh_review(run_options.out, journal)
+    return _finished(summary, job)
 
 
-def _into_folder(
-    engines: Sequence[Engine],
-    out: Path,
-    start: partial[_Judge],
-    tasks: Sequence[CombineTask],
-    jobs: int,
-    unit: str,
+def _as_before(job: _Job, journal: Journal, seen: str) -> RunSummary | None:
+    """The summary of a job that is finished, none of whose files has changed since."""
+    if not seen or journal.finished(_JOB).stamp != seen or job.options.explain is not None:
+        return None
+    lines = journal.other_lines()
+    failed = not job.pages.keys().isdisjoint(journal.attempts())
+    return None if lines is None or failed else RunSummary(skipped=len(job.pages), before=lines)
+
+
+def _into_folder(job: _Job, journal: Journal) -> RunSummary:
+    out = job.options.out
+    assert out is not None
+    with merge(job.engines, out / HIDDEN) as merged:
+        rest, parts = job.apart(merged)
+        if not rest:
+            return _run(job, merged, Folder(out, journal), journal)
+        content = job.content()
+        spool = Spool(out / HIDDEN / "parts.sqlite", content)
+        done = set(spool.positions())
+        if journal.finished(LINES).fingerprint == content:
+            done, expected = set(range(len(job.pages), len(job.pages) + parts)), 0
+        else:
+            expected = parts
+            if not done:
+                clear_review(out, REVIEW_GROUP)
+        place = Folder(out, journal, spool, len(job.pages), expected, Finished(content))
+        return _run(job, merged, place, journal, done)
+
+
+def _run(
+    job: _Job,
+    merged: Merged,
+    place: Folder | Stream,
+    journal: Journal | None = None,
+    done: AbstractSet[int] = frozenset(),
 ) -> RunSummary:
-    for engine in engines:
-        _require_no_input(engine, out)
-    require_writable(out)
-    clear_review(out, _REVIEW_GROUP)
-    if not any(task.xml for task in tasks):
-        place: Place = Folder(out)
-        summary = run(start, tasks, jobs, place, unit)
-        refresh_review(out, summary)
-        return summary
-    with Journal.open(out, say) as journal:
-        known = [
-            replace(task, known=journal.finished(task.key)) if task.xml else task for task in tasks
-        ]
-        summary = run(start, known, jobs, Folder(out, journal), unit)
-    refresh_review(out, summary)
-    return summary
+    if not len(merged) and not job.pages:
+        raise InputError("the engines hold no lines at all")
+    for name, count in merged.missing.items():
+        if count:
+            say(f"engine {name}: {count} of {len(merged)} lines are missing")
+    rest, parts = job.apart(merged)
+    if rest and job.pages:
+        say(f"{rest} lines are on no page of an engine with XML: see combined.jsonl")
+    if job.images:
+        _report_blind(job, merged)
+    texts = merged.sample() if job.models.lm else []
+    start = partial(Judging, job.models, job.options, texts, job.seed)
+    small = len(merged) <= _FEW and not job.images
+    jobs = job.options.jobs or (1 if small else cores())
+    total = -(-(len(job.pages) + parts) // job.shard[1])
+    tasks = itertools.chain(_pages(job, merged, journal), _parts(job, merged, done))
+    return run(start, tasks, jobs, place, Progress(total, job.unit))
 
 
-def _finished(summary: RunSummary, options: RunOptions, unit: str) -> RunSummary:
-    if options.explain is not None and not summary.explained:
-        message = f"no engine has a line '{options.explain}'; --explain wants the id of a line"
+def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[CombineTask | Outcome]:
+    """One task for each page of the engines."""
+    failed = {} if journal is None else journal.attempts()
+    retry = job.options.retry_failed
+    for order, (stem, path) in enumerate(job.pages.items()):
+        before = failed.get(stem)
+        if not job.mine(order) or (retry and before is None):
+            continue
+        seen = stamp((engine.xml.get(stem) for engine in job.engines), job.seed)
+        if before is not None and not retry and gave_up(before, seen):
+            yield Outcome(order, stem, str(path), "given up", before.error)
+            continue
+        lines = merged.of_page(stem, unnamed=stem == job.only)
+        known = "" if journal is None else journal.finished(stem).fingerprint
+        yield CombineTask(order, stem, lines, path, job.images.get(stem), known, seen)
+
+
+def _parts(job: _Job, merged: Merged, done: AbstractSet[int]) -> Iterator[CombineTask | Outcome]:
+    """The lines that are on none of the engines' pages, some at a time."""
+    chunks = _chunks(merged.rest(), lambda line: job.picture(line.page, line.id))
+    for order, (key, lines) in enumerate(chunks, len(job.pages)):
+        if not job.mine(order):
+            continue
+        wanted = any(line.id == job.options.explain for line in lines)
+        if order in done and not wanted:
+            yield Outcome(order, f"part {order}", "", "skipped", lines=len(lines))
+        else:
+            yield CombineTask(order, f"part {order}", tuple(lines), None, job.images.get(key))
+
+
+def _chunks(items: Iterable[T], picture: Callable[[T], str]) -> Iterator[tuple[str, list[T]]]:
+    """At most `_CHUNK` items that follow one another and have one picture."""
+    for key, group in itertools.groupby(items, picture):
+        while chunk := list(itertools.islice(group, _CHUNK)):
+            yield key, chunk
+
+
+def _report_blind(job: _Job, merged: Merged) -> None:
+    """Say how many lines our recognizers cannot see."""
+    blind = (name for page, name in merged.rest_keys() if not job.picture(page, name))
+    if (example := next(blind, None)) is not None:
+        count = 1 + sum(1 for _ in blind)
+        say(
+            f"{count} lines have no image in --images (the first: '{example}'); wanted a page "
+            "named as their 'page' or a line image named as their id: combined without it"
+        )
+
+
+def _finished(summary: RunSummary, job: _Job) -> RunSummary:
+    explain = job.options.explain
+    if explain is not None and not summary.explained:
+        message = f"no engine has a line '{explain}'; --explain wants the id of a line"
         say(f"ensemble-htr: error: {message}")
         summary = replace(summary, failed=(*summary.failed, ("", message)))
-    say(told(summary, unit))
+    for line in listed(summary):
+        say(line)
+    say(told(summary, job.unit))
     return summary
 
 
@@ -273,56 +308,3 @@ def _require_no_input(engine: Engine, out: Path) -> None:
             raise OutputError(
                 f"{engine.path}: is an input and would be overwritten; choose another output folder"
             )
-
-
-def _images(folder: Path | None) -> dict[str, PageSource]:
-    """Page images, pages and line images of the folder by stem."""
-    if folder is None:
-        return {}
-    return {source.stem: source for source in find_pages([folder])}
-
-
-def _tasks(
-    lines: Sequence[MergedLine], pages: Mapping[str, Path], images: Mapping[str, PageSource]
-) -> Iterator[CombineTask]:
-    """One task for each page of the engines, then the lines that are on none of them."""
-    own: dict[str, list[MergedLine]] = {stem: [] for stem in pages}
-    rest: list[MergedLine] = []
-    only = next(iter(pages)) if len(pages) == 1 else None
-    for line in lines:
-        place = line.page or only
-        (own[place] if place in own else rest).append(line)
-    order = 0
-    for stem, path in pages.items():
-        yield CombineTask(order, stem, tuple(own[stem]), path, images.get(stem))
-        order += 1
-    if rest and pages:
-        say(f"{len(rest)} lines are on no page of an engine with XML: see combined.jsonl")
-
-    def picture(line: MergedLine) -> str:
-        return next((key for key in (line.page, line.id) if key in images), "")
-
-    for key, group in itertools.groupby(rest, key=picture):
-        members = list(group)
-        for first in range(0, len(members), _CHUNK):
-            chunk = tuple(members[first : first + _CHUNK])
-            yield CombineTask(order, f"part {order}", chunk, None, images.get(key))
-            order += 1
-
-
-def _report_blind(tasks: Sequence[CombineTask]) -> None:
-    """Say how many lines our recognizers cannot see."""
-    blind = [task for task in tasks if task.xml is None and task.source is None]
-    if count := sum(len(task.lines) for task in blind):
-        example = blind[0].lines[0]
-        say(
-            f"{count} lines have no image in --images (the first: '{example.id}'); wanted a page "
-            "named as their 'page' or a line image named as their id: combined without it"
-        )
-
-
-def _row(page: Page, line_id: str, reading: Reading, name: str) -> bytes:
-    if name == "txt":
-        return (one_line(reading.text) + "\n").encode("utf-8", "replace")
-    data = json.dumps(row(page, line_id, reading), ensure_ascii=False, allow_nan=False)
-    return (data + "\n").encode("utf-8", "replace")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensemble_htr.errors import UsageError
+from ensemble_htr.errors import InputError, UsageError
 from ensemble_htr.io.finding import page_stem
 from ensemble_htr.io.pages import page_count, page_format
 from ensemble_htr.io.records import Record, iter_records, record_files
@@ -14,15 +14,18 @@ from ensemble_htr.types import Hypothesis
 
 __all__ = ["Engine", "MergedLine", "Rows", "engine_argument", "load_engines"]
 
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What one engine read. ``xml`` are its page files by stem, empty for JSONL and TSV (and without
-    hOCR files of several pages, which give lines but no page to write into)."""
+    """What one engine read: ``records`` can be gone through again and again, ``files`` are all that
+    it consists of. ``xml`` are its page files by stem, empty for JSONL and TSV (and without hOCR
+    files of several pages, which give lines but no page to write into)."""
 
     name: str
     path: Path
-    records: tuple[Record, ...]
+    records: Iterable[Record]
     xml: Mapping[str, Path]
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,13 @@ def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
     for name, path in engines:
         if name in loaded:
             raise UsageError(f"two engines are called '{name}': give each a name of its own")
-        files = tuple(record_files(path)) if path.exists() else ()
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        files = tuple(record_files(path))
         xml = {}
         for file in files:
-            if file.suffix.lower() == ".xml":
-                kind = FORMAT_OF_ROOT.get(sniff_root(file) or "", "")
+            kind = page_format(file)
+            if (kind or file.suffix.lower() == ".xml") and page_count(file, kind) == 1:
                 xml[page_stem(file, kind)] = file
         loaded[name] = Engine(name, path, Rows(path), xml, files)
     return list(loaded.values())

@@ -1,30 +1,89 @@
-"""The journal of an output folder: which pages are finished, and from what they were made.
+"""The journal of an output folder: which pages are finished and from what they were made, which
+failed how often, and who is at work on which.
 
-One SQLite file, ``OUT/.ensemble-htr/journal.sqlite``, written by the parent process only, without
-write-ahead log (so that it is one file, and works on network drives).
+One SQLite file, ``OUT/.ensemble-htr/journal.sqlite``, written by parent processes only, without
+write-ahead log (so that it is one file, and works on network drives). Every change is one
+transaction: a run that is killed at any moment leaves a whole journal.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from ensemble_htr.batch.leases import BEAT, Run
 from ensemble_htr.errors import OutputError
+from ensemble_htr.io.files import is_temporary, temporary_name
 
-__all__ = ["Journal", "require_writable"]
+__all__ = ["HIDDEN", "Attempt", "Finished", "Journal", "require_writable"]
 
-_TABLE = """CREATE TABLE IF NOT EXISTS pages (
-    key TEXT PRIMARY KEY,        -- stem of the page
+HIDDEN = ".ensemble-htr"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS pages (
+    key TEXT PRIMARY KEY,        -- stem of the page; with "/" before it something else
     fingerprint TEXT NOT NULL,   -- sha256 over image, XML, models and options
     outputs TEXT NOT NULL,       -- JSON list of file names in OUT
     lines INTEGER NOT NULL,
-    seconds REAL NOT NULL
-)"""
-_WAIT = 30.0  # seconds for another run (a shard) to finish its write
+    seconds REAL NOT NULL,
+    stamp TEXT NOT NULL          -- sizes and times of what was read; "" = not to be trusted
+);
+CREATE TABLE IF NOT EXISTS attempts (
+    key TEXT PRIMARY KEY,        -- of a page that failed
+    path TEXT NOT NULL,
+    error TEXT NOT NULL,         -- the last one
+    count INTEGER NOT NULL,      -- of failures in a row, with inputs of this stamp
+    stamp TEXT NOT NULL,
+    at REAL NOT NULL             -- seconds since the epoch
+);
+CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS runs (
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,
+    started TEXT NOT NULL, beat REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_PAGE = "SELECT fingerprint, outputs, stamp FROM pages WHERE key = ?"
+_HOLDER = "SELECT runs.* FROM leases JOIN runs ON leases.run = runs.id WHERE key = ?"
+_FAILED = """INSERT INTO attempts VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT (key) DO UPDATE SET
+    count = CASE WHEN stamp = excluded.stamp THEN count + 1 ELSE 1 END,
+    path = excluded.path, error = excluded.error, stamp = excluded.stamp, at = excluded.at"""
+_CHANGED = """INSERT INTO notes VALUES ('changed', '1') ON CONFLICT (name) DO UPDATE SET
+    value = CAST(value AS INTEGER) + 1"""
+_ATTEMPT = "SELECT key, path, error, count, stamp FROM attempts"
+_CHECKS = (_PAGE.replace("= ?", "= ''"), _ATTEMPT, "SELECT key, run FROM leases",
+           "SELECT id, host, boot, pid, started, beat FROM runs")  # fmt: skip
+_WAIT = 60.0  # seconds for another run (a shard) to finish its write
+
+Statement = tuple[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A page that an earlier run finished and whose files are still there ("" = none is known)."""
+
+    fingerprint: str = ""
+    stamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A page that failed ``count`` times in a row, the last time with ``error``."""
+
+    key: str
+    path: str
+    error: str
+    count: int
+    stamp: str
 
 
 class Journal:
@@ -34,17 +93,20 @@ class Journal:
         self._out = out
         self._base: sqlite3.Connection | None = base
         self._say = say
+        self._run = Run.own()
+        self._ended = threading.Event()
 
     @classmethod
     def open(cls, out: Path, say: Callable[[str], object]) -> Journal:
-        """Open or begin the journal of ``out`` (made if missing). A journal that is no database or
-        is damaged is put aside, said and begun anew. Raises `OutputError`."""
+        """Open or begin the journal of ``out`` (made if missing), forget the leases of runs that
+        were killed and clear away their temporary files. A journal that is no database or is
+        damaged is put aside, said and begun anew. Raises `OutputError`."""
         require_writable(out)
-        path = out / ".ensemble-htr" / "journal.sqlite"
+        path = out / HIDDEN / "journal.sqlite"
         try:
             path.parent.mkdir(exist_ok=True)
             try:
-                base = _connect(path)
+                journal = cls(out, _connect(path), say)
             except sqlite3.OperationalError:  # locked, read-only: not a matter of its content
                 raise
             except sqlite3.DatabaseError as error:
@@ -52,41 +114,104 @@ class Journal:
                 os.replace(path, aside)
                 say(f"{path}: damaged ({error}); put aside, a new one is begun: every page counts "
                     "as unfinished")  # fmt: skip
-                base = _connect(path)
+                journal = cls(out, _connect(path), say)
+            journal._begin()
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"{path}: the journal cannot be written: {error}") from None
-        return cls(out, base, say)
+        threading.Thread(target=journal._live, args=(path,), daemon=True).start()
+        return journal
 
-    def finished(self, key: str) -> str:
-        """The fingerprint that page ``key`` was finished with; "" if it was not, or if one of its
-        output files is no longer there."""
-        if self._base is None:
-            return ""
-        query = "SELECT fingerprint, outputs FROM pages WHERE key = ?"
+    # ---- what earlier runs did -----------------------------------------------------------
+
+    def finished(self, key: str) -> Finished:
+        """What page ``key`` was finished with; nothing if it was not, or if one of its output
+        files is no longer there."""
+        row = next(iter(self._read(_PAGE, key)), None)
         try:
-            row = self._base.execute(query, (key,)).fetchone()
             names = json.loads(row[1]) if row else []
-        except (sqlite3.Error, ValueError) as error:
+        except ValueError as error:
             self._give_up(error)
-            return ""
-        if not names or not all((self._out / name).is_file() for name in names):
-            return ""
-        return str(row[0])
+            names = []
+        if not row or not names or not all(_is_file(self._out, name) for name in names):
+            return Finished()
+        return Finished(str(row[0]), str(row[2]))
 
-    def record(
-        self, key: str, fingerprint: str, outputs: Sequence[str], lines: int, seconds: float
-    ) -> None:
-        """Page ``key`` is finished: its ``outputs`` (names in OUT) are on disk."""
+    def other_lines(self) -> int | None:
+        """How many lines without a page are finished; None if an output of anything that is
+        finished is no longer there."""
+        lines = 0
+        for key, outputs, count in self._read("SELECT key, outputs, lines FROM pages"):
+            if not all(_is_file(self._out, name) for name in json.loads(outputs)):
+                return None
+            lines += count if key == "/lines" else 0
+        return lines
+
+    def attempts(self) -> dict[str, Attempt]:
+        """The pages that failed when they were read last, by key."""
+        return {row[0]: Attempt(*row) for row in self._read(f"{_ATTEMPT} ORDER BY rowid")}
+
+    def note(self, name: str) -> str:
+        """What `set_note` kept under this name, "" if nothing. ``changed`` is a number that every
+        `record` raises."""
+        return next((str(row[0]) for row in
+                     self._read("SELECT value FROM notes WHERE name = ?", name)), "")  # fmt: skip
+
+    # ---- what this run does --------------------------------------------------------------
+
+    def claim(self, keys: Sequence[str]) -> dict[str, str]:
+        """Lease the pages to this run; those that another living run has are returned with who
+        it is. Without a journal (it failed) all are ours."""
+        taken: dict[str, str] = {}
         if self._base is None:
-            return
-        row = key, fingerprint, json.dumps(list(outputs)), lines, seconds
+            return taken
         try:
-            with self._base:
-                self._base.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?)", row)
+            with _transaction(self._base) as base:
+                for key in keys:
+                    holder = base.execute(_HOLDER, (_raw(key),)).fetchone()
+                    if holder and holder[0] != self._run.id and Run(*holder).alive():
+                        taken[key] = str(Run(*holder))
+                    else:
+                        base.execute("REPLACE INTO leases VALUES (?, ?)", (_raw(key), self._run.id))
         except sqlite3.Error as error:
             self._give_up(error)
+        return taken
+
+    def record(
+        self, key: str, finished: Finished, outputs: Sequence[str], lines: int, seconds: float
+    ) -> None:
+        """Page ``key`` is finished: its ``outputs`` (names in OUT) are on disk."""
+        row = (key, finished.fingerprint, json.dumps(list(outputs)), lines, seconds, finished.stamp)
+        self._write(
+            ("REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?)", row),
+            (_CHANGED, ()),
+            ("DELETE FROM attempts WHERE key = ?", (key,)),
+            ("DELETE FROM leases WHERE key = ?", (key,)),
+        )
+
+    def restamp(self, key: str, stamp: str) -> None:
+        """Page ``key`` is still finished, though its files were touched."""
+        self._write(("UPDATE pages SET stamp = ? WHERE key = ?", (stamp, key)))
+
+    def failed(self, key: str, path: str, error: str, stamp: str) -> None:
+        """Page ``key`` failed; it no longer counts as finished."""
+        self._write(
+            (_FAILED, (key, path, error, stamp, time.time())),
+            ("DELETE FROM pages WHERE key = ?", (key,)),
+            ("DELETE FROM leases WHERE key = ?", (key,)),
+        )
+
+    def release(self, key: str) -> None:
+        """Give a page back that this run leased and did not come to."""
+        self._write(("DELETE FROM leases WHERE key = ?", (key,)))
+
+    def set_note(self, name: str, value: str) -> None:
+        """Keep a word for later runs."""
+        self._write(("REPLACE INTO notes VALUES (?, ?)", (name, value)))
 
     def close(self) -> None:
+        """Give back all leases of this run."""
+        self._ended.set()
+        self._write(*_forget(self._run.id))
         if self._base is not None:
             self._base.close()
             self._base = None
@@ -102,20 +227,100 @@ class Journal:
     ) -> None:
         self.close()
 
+    # ---- inside --------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Enter this run. All in one transaction, so that nobody begins to write meanwhile."""
+        assert self._base is not None
+        with _transaction(self._base) as base:
+            others = [Run(*row) for row in base.execute("SELECT * FROM runs").fetchall()]
+            for other in others:
+                if not other.alive():
+                    for statement in _forget(other.id):
+                        base.execute(*statement)
+            base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", astuple(self._run))
+            if not any(other.alive() for other in others):
+                _clear(self._out)
+
+    def _live(self, path: Path) -> None:
+        """The heartbeat, in a thread with a connection of its own."""
+        while not self._ended.wait(BEAT):
+            try:
+                base = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+                base.execute("UPDATE runs SET beat = ? WHERE id = ?", (time.time(), self._run.id))
+                base.close()
+            except sqlite3.Error:
+                continue  # whoever writes a page next will say what is wrong
+
+    def _write(self, *statements: Statement) -> None:
+        """One transaction; nothing where the journal has failed."""
+        if self._base is None:
+            return
+        try:
+            with _transaction(self._base) as base:
+                for query, values in statements:
+                    base.execute(query, tuple(map(_raw, values)))
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _read(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        try:
+            if self._base is None:
+                return []
+            rows = self._base.execute(query, tuple(map(_raw, values))).fetchall()
+            return [tuple(map(_told, row)) for row in rows]
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return []
+
     def _give_up(self, error: Exception) -> None:
         """Results matter more than the journal: go on without it."""
+        self._ended.set()
         self._say(f"the journal of {self._out} fails ({error}): pages of this run that it does not "
                   "know will be read again next time")  # fmt: skip
-        self.close()
+        if self._base is not None:
+            self._base.close()
+            self._base = None
+
+
+def _raw(value: object) -> object:
+    """As SQLite may hold it: a file's name need not be UTF-8."""
+    if isinstance(value, str) and not value.isascii():
+        data = value.encode("utf-8", "surrogatepass")
+        return value if data.decode("utf-8", "replace") == value else data
+    return value
+
+
+def _told(value: object) -> object:
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+def _forget(run: str) -> list[Statement]:
+    tables = ("leases WHERE run", "runs WHERE id")
+    return [(f"DELETE FROM {table} = ?", (run,)) for table in tables]
+
+
+@contextmanager
+def _transaction(base: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    base.execute("BEGIN IMMEDIATE")
+    try:
+        yield base
+    except BaseException:
+        if base.in_transaction:
+            base.execute("ROLLBACK")
+        raise
+    base.execute("COMMIT")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(path, timeout=_WAIT)
+    base = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
     try:
         base.execute("PRAGMA journal_mode = DELETE")
-        with base:
-            base.execute(_TABLE)
-        base.execute("SELECT key, fingerprint, outputs, lines, seconds FROM pages").fetchone()
+        with _transaction(base):
+            for table in _TABLES.split(";\n"):
+                base.execute(table)
+        for check in _CHECKS:
+            base.execute(check).fetchone()
         (state,) = base.execute("PRAGMA quick_check(1)").fetchone()
         if state != "ok":
             raise sqlite3.DatabaseError(state)
@@ -130,14 +335,34 @@ def _connect(path: Path) -> sqlite3.Connection:
     return base
 
 
+def _is_file(out: Path, name: str) -> bool:
+    return os.path.isfile(os.path.join(out, name))
+
+
+def _clear(out: Path) -> None:
+    """Remove what killed runs left half-written."""
+    for folder, folders, names in os.walk(out / HIDDEN):
+        for name in folders:
+            if name.startswith(".merge-"):
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        _clear_files(folder, names)
+    with os.scandir(out) as entries:
+        _clear_files(out, [entry.name for entry in entries if is_temporary(entry.name)])
+
+
+def _clear_files(folder: str | Path, names: Iterable[str]) -> None:
+    for name in names:
+        if is_temporary(name):
+            Path(folder, name).unlink(missing_ok=True)
+
+
 def require_writable(out: Path) -> None:
     """Make the folder ``out`` if it is missing; raises `OutputError` if it takes no files."""
-    import tempfile
-
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        temporary = out / temporary_name()
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
     except OSError as error:
         reason = error.strerror or str(error)
         if out.exists() and not out.is_dir():

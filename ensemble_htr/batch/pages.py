@@ -2,72 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import itertools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemble_htr import __version__
-from ensemble_htr.batch.journal import Journal
+from ensemble_htr.batch.journal import Attempt, Journal
+from ensemble_htr.batch.outcomes import Outcome, RunSummary
+from ensemble_htr.batch.places import Folder, Stream
 from ensemble_htr.batch.pool import explanation
-from ensemble_htr.batch.progress import captured_warnings
-from ensemble_htr.batch.run import (
-    STREAMED,
-    Folder,
-    Outcome,
-    RunOptions,
-    RunSummary,
-    Stream,
-    cores,
-    run,
-)
+from ensemble_htr.batch.progress import Progress, captured_warnings
+from ensemble_htr.batch.run import STREAMED, RunOptions, cores, run
+from ensemble_htr.batch.stamps import fingerprint, seed_of, settled, stamp_of, unchanged
+from ensemble_htr.batch.talk import MOST_FAILURES, listed, say, told
 from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.review import REVIEW, merge_review, review_file, review_rows
-from ensemble_htr.io.sources import PageSource, find_pages, require_distinct_stems
+from ensemble_htr.io.select import unmatched
+from ensemble_htr.io.sources import ImagesAre, PageSource, find_pages, require_distinct_stems
 from ensemble_htr.io.write import render_result, writer
 from ensemble_htr.types import Page
 
 if TYPE_CHECKING:
-    from ensemble_htr.pipeline import Pipeline, PipelineOptions
+    from ensemble_htr.pipeline import PipelineOptions
 
 __all__ = [
     "PageOutput",
     "failure",
-    "fingerprint",
     "refresh_review",
     "require_other_folder",
     "run_pages",
-    "say",
-    "seed_of",
     "shard_argument",
-    "told",
     "transcribe",
 ]
 
+_LOOKED_AT = 500  # pages in which a name of --lines or --regions is looked for
 _GROUP = 32  # ready-cut line images that are read together
 
 
 @dataclass(frozen=True, slots=True)
 class ReadTask:
-    """Pages for one worker: one with an XML, or a group of line images. ``known`` are the
-    fingerprints that they were finished with ("" = not finished)."""
+    """Pages for one worker: one with an XML, or a group of line images."""
 
     first: int
     sources: tuple[PageSource, ...]
-    known: tuple[str, ...]
 
     @property
     def pages(self) -> Sequence[tuple[int, str, str]]:
         return [(self.first + i, s.stem, str(s.path)) for i, s in enumerate(self.sources)]
 
     def split(self) -> Sequence[ReadTask]:
-        known = zip(self.sources, self.known, strict=True)
-        return [ReadTask(self.first + i, (s,), (k,)) for i, (s, k) in enumerate(known)]
+        return [ReadTask(self.first + i, (s,)) for i, s in enumerate(self.sources)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +68,15 @@ class PageOutput:
     seed: str
 
     def formats(self, page: Page) -> tuple[str, ...]:
-        """What was asked for, else the XML of the input's own kind (PAGE for images) and text."""
-        return self.options.formats or (page.format if page.format == "alto" else "page", "txt")
+        """What was asked for, else the input's own kind of file (PAGE for images) and text."""
+        own = page.format if page.format in ("alto", "hocr") else "page"
+        return self.options.formats or (own, "txt")
 
-    def outcome(self, order: int, result: PageResult, found: str, seconds: float) -> Outcome:
-        """Render ``result``; raises `EnsembleError` where the writers do."""
+    def outcome(self, base: Outcome, result: PageResult) -> Outcome:
+        """``base`` with ``result`` rendered; raises `EnsembleError` where the writers do."""
         options, page = self.options, result.page
         formats, lines = self.formats(page), result.readings
-        path = str(page.source or page.image or page.stem)
-        base = Outcome(order, page.stem, path, lines=len(lines), seconds=seconds, fingerprint=found)
+        base = replace(base, lines=len(lines))
         if options.out is None:
             data = b"".join(writer(f).render(result, options.write) for f in formats)
             return replace(base, parts=((formats[0], data),))
@@ -109,101 +99,83 @@ class PageOutput:
         return (explain(f"{result.page.stem} {wanted}", result.readings[wanted]),)
 
 
-def fingerprint(seed: str, page: Page, *more: str) -> str:
-    """sha256 over ``seed``, the bytes of the page's XML and image, its document and ``more``.
-
-    Raises `InputError` for a file that cannot be read; an image that is missing counts as empty.
-    """
-    parts = [seed, page.stem, page.doc, *more]
-    for path in (page.source, page.image):
-        try:
-            if path is not None:
-                with open(path, "rb") as stream:
-                    parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
-            else:
-                parts.append("")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def failure(order: int, key: str, path: str, error: Exception) -> Outcome:
+def failure(base: Outcome, error: Exception) -> Outcome:
     """A page that failed, with a message that names it."""
     message = explanation(error)
-    if path not in message:
-        message = f"{path}: {message}"
-    return Outcome(order, key, path, "failed", message)
-
-
-def seed_of(pipeline: Pipeline, options: RunOptions, *more: object) -> str:
-    """What decides the output files of every page alike."""
-    formats = ",".join(options.formats or ("default",))
-    return "\0".join(
-        map(str, (__version__, pipeline.fingerprint(), formats, options.write, *more))
-    )
+    if base.path not in message:
+        message = f"{base.path}: {message}"
+    return replace(base, state="failed", message=message, fingerprint="")
 
 
 class _Reader:
     """The handler of `ReadTask`."""
 
-    def __init__(self, options: PipelineOptions, run_options: RunOptions) -> None:
+    def __init__(self, options: PipelineOptions, run_options: RunOptions, seed: str) -> None:
         from ensemble_htr.pipeline import Pipeline
 
         self._pipeline = Pipeline.load(options)
         self.notices = list(self._pipeline.notices)
-        self._output = PageOutput(run_options, seed_of(self._pipeline, run_options))
+        self._output = PageOutput(run_options, seed)
 
     def __call__(self, task: ReadTask) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        todo: list[tuple[int, PageSource, str]] = []
-        for (order, key, path), source, known in zip(
-            task.pages, task.sources, task.known, strict=True
-        ):
+        todo: list[tuple[PageSource, Outcome]] = []
+        for (order, key, path), source in zip(task.pages, task.sources, strict=True):
+            base = Outcome(order, key, path, stamp=stamp_of(self._output.seed, source, None))
             try:
-                found, holds = self._look(source)
+                found, seen = self._look(source)
             except Exception as error:
-                outcomes.append(failure(order, key, path, error))
-                continue
-            if known == found and not holds:
-                outcomes.append(Outcome(order, key, path, "skipped"))
+                outcomes.append(failure(base, error))
             else:
-                todo.append((order, source, found))
+                todo.append((source, replace(base, fingerprint=found, stamp=seen)))
         together = self._together(todo) if len(todo) > 1 else None
         return outcomes + (together or [self._one(*each) for each in todo])
 
-    def _look(self, source: PageSource) -> tuple[str, bool]:
-        """The page's fingerprint, and whether it holds the line to explain."""
-        with captured_warnings():  # said when the page is read
-            page = source.read()
-        wanted = self._output.options.explain
-        holds = wanted is not None and any(line.id == wanted for line in page.lines)
-        return fingerprint(self._output.seed, page), holds
+    def _look(self, source: PageSource) -> tuple[str, str]:
+        """The page's fingerprint and stamp; of a stream nobody asks for them."""
+        if self._output.options.out is None:
+            return "", ""
+        return looked(self._output.seed, source)[1:]
 
-    def _together(self, todo: Sequence[tuple[int, PageSource, str]]) -> list[Outcome] | None:
+    def _together(self, todo: Sequence[tuple[PageSource, Outcome]]) -> list[Outcome] | None:
         """Pages of one line, read at once; None if any of them cannot be read."""
         begun = time.monotonic()
         try:
             with captured_warnings() as warnings:
-                results = self._pipeline.read_pages([source for _, source, _ in todo])
+                results = self._pipeline.read_pages([source for source, _ in todo])
                 seconds = (time.monotonic() - begun) / len(todo)
                 outcomes = [
-                    self._output.outcome(order, result, found, seconds)
-                    for (order, _, found), result in zip(todo, results, strict=True)
+                    self._output.outcome(replace(base, seconds=seconds), result)
+                    for (_, base), result in zip(todo, results, strict=True)
                 ]
         except Exception:
             return None  # page by page will tell which one it is
         outcomes[0] = replace(outcomes[0], notices=tuple(warnings))
         return outcomes
 
-    def _one(self, order: int, source: PageSource, found: str) -> Outcome:
+    def _one(self, source: PageSource, base: Outcome) -> Outcome:
         begun = time.monotonic()
         with captured_warnings() as warnings:
             try:
-                result = self._pipeline.read_page(source)
-                outcome = self._output.outcome(order, result, found, time.monotonic() - begun)
+                outcome = self._output.outcome(base, self._pipeline.read_page(source))
             except Exception as error:
-                outcome = failure(order, source.stem, str(source.path), error)
-        return replace(outcome, notices=tuple(warnings))
+                seen = stamp_of(self._output.seed, source, None)
+                outcome = failure(replace(base, stamp=seen), error)
+        return replace(outcome, notices=tuple(warnings), seconds=time.monotonic() - begun)
+
+
+def looked(seed: str, source: PageSource) -> tuple[Page, str, str]:
+    """The page, its fingerprint and its stamp ("" where that is not to be trusted yet).
+
+    The stamp is taken first: what changes while the page is looked at will be seen next time.
+    """
+    before = stamp_of(seed, source, None)
+    with captured_warnings():  # said when the page is read
+        page = source.read()
+    stamp = stamp_of(seed, source, page.image)
+    found = fingerprint(seed, page)
+    same = stamp_of(seed, source, None) == before
+    return page, found, settled(stamp) if same else ""
 
 
 def run_pages(
@@ -217,19 +189,65 @@ def run_pages(
     of one name, and what `Pipeline.load` raises. With more than one job call it below
     ``if __name__ == "__main__"``: the workers import the main module.
     """
-    start = partial(_Reader, options, run_options)
+    from ensemble_htr.pipeline import fingerprint as models
+
+    out = run_options.out
+    seed = seed_of(models(options), run_options)
+    start = partial(_Reader, options, run_options, seed)
     jobs = run_options.jobs or cores()
-    if run_options.out is None:
-        tasks = _tasks(sources, [""] * len(sources), jobs)
-        return run(start, tasks, jobs, Stream())
+    progress = Progress(len(sources))
+    if out is None:
+        everything = ((i, source) for i, source in enumerate(sources))
+        return run(start, _tasks(everything, len(sources), jobs), jobs, Stream(), progress)
     require_distinct_stems(sources)
     for folder in {source.path.parent for source in sources}:
-        require_other_folder(run_options.out, folder)
-    with Journal.open(run_options.out, say) as journal:
-        tasks = _tasks(sources, [journal.finished(s.stem) for s in sources], jobs)
-        summary = run(start, tasks, jobs, Folder(run_options.out, journal))
-    refresh_review(run_options.out, summary)
+        require_other_folder(out, folder)
+    with Journal.open(out, say) as journal:
+        todo = _todo(sources, journal, seed, run_options)
+        tasks = _tasks(todo, len(sources), jobs)
+        summary = run(start, tasks, jobs, Folder(out, journal), progress)
+        refresh_review(out, journal)
     return summary
+
+
+def _todo(
+    sources: Sequence[PageSource], journal: Journal, seed: str, options: RunOptions
+) -> Iterator[tuple[int, PageSource] | Outcome]:
+    """What to do with each page: read it, or how it needs no work."""
+    failed = journal.attempts()
+    for order, source in enumerate(sources):
+        base = Outcome(order, source.stem, str(source.path), "skipped")
+        before = failed.get(source.stem)
+        if options.retry_failed and before is None:
+            continue
+        if before and not options.retry_failed and gave_up(before, stamp_of(seed, source, None)):
+            yield replace(base, state="given up", message=before.error)
+        elif before is None and (outcome := _as_before(base, source, journal, seed, options)):
+            yield outcome
+        else:
+            yield order, source
+
+
+def gave_up(before: Attempt, stamp: str) -> bool:
+    """Whether a page has failed too often as it is."""
+    return before.count >= MOST_FAILURES and before.stamp == stamp
+
+
+def _as_before(
+    base: Outcome, source: PageSource, journal: Journal, seed: str, options: RunOptions
+) -> Outcome | None:
+    """The page skipped, if it is finished, unchanged and does not hold the line to explain."""
+    old = journal.finished(source.stem)
+    if not old.fingerprint:
+        return None
+    if options.explain is None and unchanged(old.stamp, seed, source):
+        return base
+    try:
+        page, found, stamp = looked(seed, source)
+    except InputError:
+        return None  # reading it will say why
+    holds = options.explain is not None and any(x.id == options.explain for x in page.lines)
+    return replace(base, stamp=stamp) if found == old.fingerprint and not holds else None
 
 
 def transcribe(
@@ -237,6 +255,7 @@ def transcribe(
     options: PipelineOptions,
     run_options: RunOptions,
     shard: tuple[int, int] = (1, 1),
+    images: ImagesAre = "auto",
 ) -> RunSummary:
     """The command ``transcribe``: find the pages that ``inputs`` mean and read the ``shard``'s.
 
@@ -244,13 +263,15 @@ def transcribe(
     some; raises `InputError` if no input has any, and what `run_pages` raises.
     """
     errors: list[InputError] = []
-    sources = find_pages(inputs, errors.append)
+    sources = find_pages(inputs, errors.append, images)
     if errors and not sources:
         for error in errors[:-1]:
             say(f"ensemble-htr: error: {error}")
         raise errors[-1]
     for error in errors:
         say(f"ensemble-htr: error: {error}")
+    for notice in unmatched(options.select, _readable(sources)):
+        say(notice)
     summary = run_pages(sources[shard[0] - 1 :: shard[1]], options, run_options)
     missing = tuple(("", str(error)) for error in errors)
     if run_options.explain is not None and not summary.explained:
@@ -258,34 +279,27 @@ def transcribe(
         say(f"ensemble-htr: error: {message}")
         missing += (("", message),)
     summary = replace(summary, failed=summary.failed + missing)
+    for line in listed(summary):
+        say(line)
+    if run_options.retry_failed and not (summary.done or summary.failed):
+        say("no page of these has failed before: nothing to try again")
     say(told(summary))
     return summary
 
 
-def told(summary: RunSummary, unit: str = "page") -> str:
-    """The summary in one line."""
-    rate = f", {summary.lines / summary.seconds:.1f} lines/s" if summary.lines else ""
-    lines = f"{summary.lines} line{'s' * (summary.lines != 1)}"
-    time_taken = f"in {summary.seconds:.1f} s{rate}"
-    parts = [f"{summary.done} {unit}{'s' * (summary.done != 1)} done ({lines} {time_taken})"]
-    if unit == "part":  # our own way to cut the work: nothing to the user
-        parts = [f"{lines} done {time_taken}"]
-    if summary.skipped:
-        parts.append(f"{summary.skipped} skipped, finished before")
-    if summary.kept:
-        parts.append(
-            f"{summary.kept} lines hold a text that a human confirmed and that stays "
-            "(--overwrite replaces it)"
-        )
-    if summary.failed:
-        parts.append(f"{len(summary.failed)} FAILED (named above)")
-    return "; ".join(parts)
+def _readable(sources: Sequence[PageSource]) -> Iterator[Page]:
+    """The first pages that have lines of some type, as far as they can be read."""
+    for source in itertools.islice((s for s in sources if s.xml is not None), _LOOKED_AT):
+        with captured_warnings(), contextlib.suppress(InputError):  # said when it is read
+            yield source.read()
 
 
-def refresh_review(out: Path, summary: RunSummary) -> None:
+def refresh_review(out: Path, journal: Journal) -> None:
     """Write ``OUT/review.csv`` anew where a run has changed what it says."""
-    if summary.done or not (out / REVIEW).is_file():
+    changed = journal.note("changed")
+    if changed != journal.note("merged") or not (out / REVIEW).is_file():
         merge_review(out)
+        journal.set_note("merged", changed)
 
 
 def shard_argument(value: str | None) -> tuple[int, int]:
@@ -311,27 +325,27 @@ def require_other_folder(out: Path, folder: Path) -> None:
         )
 
 
-def say(message: str) -> None:
-    """One line on stderr."""
-    import sys
-
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
-
-
-def _tasks(sources: Sequence[PageSource], known: Sequence[str], jobs: int) -> list[ReadTask]:
+def _tasks(
+    todo: Iterable[tuple[int, PageSource] | Outcome], pages: int, jobs: int
+) -> Iterator[ReadTask | Outcome]:
     """One task a page; line images that follow one another in groups, at least one a job."""
-    images = sum(source.xml is None for source in sources)
-    most = max(1, min(_GROUP, -(-images // jobs)))
-    tasks: list[ReadTask] = []
-    for order, (source, print_) in enumerate(zip(sources, known, strict=True)):
-        last = tasks[-1] if tasks else None
-        if (
-            last is not None
-            and source.xml is None
-            and last.sources[0].xml is None
-            and len(last.sources) < most
-        ):
-            tasks[-1] = ReadTask(last.first, (*last.sources, source), (*last.known, print_))
+    most = max(1, min(_GROUP, -(-pages // jobs)))
+    group: list[tuple[int, PageSource]] = []
+    for item in todo:
+        together = not isinstance(item, Outcome) and item[1].is_line
+        follows = together and group and item[0] == group[-1][0] + 1  # type: ignore[index]
+        if group and not (follows and len(group) < most):
+            yield _task(group)
+            group = []
+        if isinstance(item, Outcome):
+            yield item
+        elif together:
+            group.append(item)
         else:
-            tasks.append(ReadTask(order, (source,), (print_,)))
-    return tasks
+            yield _task([item])
+    if group:
+        yield _task(group)
+
+
+def _task(group: Sequence[tuple[int, PageSource]]) -> ReadTask:
+    return ReadTask(group[0][0], tuple(source for _, source in group))

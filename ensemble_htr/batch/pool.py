@@ -8,12 +8,13 @@ writes: a worker can be stopped at any moment and leaves nothing half-written.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -55,20 +56,23 @@ class Died:
 
 def work(
     start: Callable[[], Handler[T, R]],
-    tasks: Sequence[T],
+    tasks: Iterable[T],
     jobs: int,
     notify: Callable[[str], object],
 ) -> Iterator[tuple[T, R | Died]]:
     """Give every task to a handler that ``start`` builds; results come as they are ready.
 
-    With ``jobs`` 1 (or one task) all happens in this process, in order. Else ``jobs`` processes of
-    one thread each are spawned; ``start``, tasks and results must then be picklable. Closing the
-    generator stops the workers at once. Raises what ``start`` raises (as `EnsembleError`).
+    With ``jobs`` 1 (or one task) all happens in this process, in order. Else up to ``jobs``
+    processes of one thread each are spawned; ``start``, tasks and results must then be picklable.
+    A task is taken from ``tasks`` when somebody is free to do it; an iterator that has ended is
+    asked again as long as results come in. Closing the generator stops the workers at once. Raises
+    what ``start`` raises (as `EnsembleError`).
     """
-    jobs = min(jobs, len(tasks))
-    if jobs <= 1:
-        handler = start() if tasks else None
-        for task in tasks:
+    source = iter(tasks)
+    first = list(itertools.islice(source, 1 if jobs == 1 else 2))
+    if len(first) < 2:
+        handler = start() if first else None
+        for task in itertools.chain(first, source):
             assert handler is not None
             for notice in handler.notices:
                 notify(notice)
@@ -77,7 +81,7 @@ def work(
         return
     pool: _Pool[T, R] = _Pool(start, jobs, notify)
     try:
-        yield from pool.results(tasks)
+        yield from pool.results(first, source)
     finally:
         pool.close()
 
@@ -112,16 +116,14 @@ class _Pool(Generic[T, R]):
         self._members: list[_Member[T]] = []
         self._told = False
 
-    def results(self, tasks: Sequence[T]) -> Iterator[tuple[T, R | Died]]:
+    def results(self, first: Iterable[T], source: Iterator[T]) -> Iterator[tuple[T, R | Died]]:
         from multiprocessing.connection import wait
 
-        queue = deque(tasks)
-        for _ in range(self._jobs):
-            self._hire()
-        while queue or any(m.task is not None for m in self._members):
-            for member in self._members:
-                if queue and member.ready and member.task is None:
-                    self._give(member, queue)
+        queue = deque(first)
+        while True:
+            self._staff(queue, source)
+            if not queue and all(m.task is None for m in self._members):
+                return
             readable = wait([member.connection for member in self._members])
             for member in [m for m in self._members if m.connection in readable]:
                 try:
@@ -130,8 +132,6 @@ class _Pool(Generic[T, R]):
                     task, death = member.task, self._bury(member)
                     if task is not None:
                         yield task, death
-                    if queue:
-                        self._hire()
                     continue
                 if kind == "done":
                     assert member.task is not None
@@ -139,6 +139,19 @@ class _Pool(Generic[T, R]):
                     yield task, value
                 else:
                     self._greet(member, kind, value)
+
+    def _staff(self, queue: deque[T], source: Iterator[T]) -> None:
+        """Take as many tasks as there are hands, hire where hands are missing, hand out."""
+        while True:
+            idle = [member for member in self._members if member.task is None]
+            room = len(self._members) < self._jobs
+            queue.extend(itertools.islice(source, max(0, len(idle) + room - len(queue))))
+            if not room or len(queue) <= len(idle):
+                break
+            self._hire()
+        for member in idle:
+            if queue and member.ready:
+                self._give(member, queue)
 
     def close(self) -> None:
         """Stop all workers now; they have nothing to lose."""

@@ -17,13 +17,16 @@ _LOG = logging.getLogger("ensemble_htr")
 
 
 class Progress:
-    """Progress on stderr, counted in pages (or other ``unit``) and lines. A context manager."""
+    """Progress on stderr, counted in pages (or other ``unit``) and lines. A context manager.
+
+    The time left is judged by the pages that were worked on, not by those that needed no work.
+    """
 
     def __init__(self, total: int, unit: str = "page", every: float = _EVERY) -> None:
         self._total = total
         self._unit = unit
         self._every = every
-        self._done = self._lines = 0
+        self._done = self._worked = self._lines = 0
         self._start = self._last = time.monotonic()
         self._bar: Any = None
         if total > 1 and sys.stderr.isatty():
@@ -39,9 +42,10 @@ class Progress:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def advance(self, lines: int) -> None:
+    def advance(self, lines: int, worked: bool = True) -> None:
         """One page more, of ``lines`` lines."""
         self._done += 1
+        self._worked += worked
         self._lines += lines
         now = time.monotonic()
         if self._bar is not None:
@@ -50,7 +54,7 @@ class Progress:
         elif now - self._last >= self._every and self._done < self._total:
             self._last = now
             taken = now - self._start
-            left = taken / self._done * (self._total - self._done)
+            left = taken / max(1, self._worked) * (self._total - self._done)
             self.say(
                 f"{self._done} of {self._total} {self._unit}s, {self._lines} lines, "
                 f"{self._lines / taken:.1f} lines/s, about {_duration(left)} left"

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, Self, TypeVar
+from typing import Generic, TypeVar
 
-from ensemble_htr.batch.journal import Journal
+from ensemble_htr.batch.outcomes import Outcome, RunSummary, Task
+from ensemble_htr.batch.places import Place
 from ensemble_htr.batch.pool import Died, Handler, work
 from ensemble_htr.batch.progress import Progress
 from ensemble_htr.errors import UsageError
-from ensemble_htr.io.files import atomic_write
 from ensemble_htr.io.results import WriteOptions
 
-__all__ = [
-    "STREAMED",
-    "Folder",
-    "Outcome",
-    "Place",
-    "RunOptions",
-    "RunSummary",
-    "Stream",
-    "Task",
-    "cores",
-    "formats_argument",
-    "run",
-]
+__all__ = ["STREAMED", "RunOptions", "cores", "formats_argument", "run"]
 
 STREAMED = ("txt", "jsonl")  # formats that can follow one another in one stream
 _MOST_JOBS = 8  # by default: a worker with our recognizers takes about half a gigabyte
+
+T = TypeVar("T", bound=Task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +37,7 @@ class RunOptions:
     explain: str | None = None  # id of a line whose reading is to be explained
     alternatives: int = 0  # see `WriteOptions`
     glyphs: bool = False
+    retry_failed: bool = False  # only pages that failed in earlier runs, however often
 
     @property
     def write(self) -> WriteOptions:
@@ -61,185 +52,122 @@ class RunOptions:
             raise UsageError(f"-o - is one stream: wanted --format txt or jsonl, found {found}")
 
 
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """What became of the pages. ``failed`` is (path, message), ``explained`` text for stdout."""
-
-    done: int = 0
-    skipped: int = 0
-    failed: tuple[tuple[str, str], ...] = ()
-    lines: int = 0
-    seconds: float = 0.0
-    kept: int = 0  # lines whose confirmed text stayed in the output
-    explained: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        return 1 if self.failed else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one page (or of some lines without a page).
-
-    ``order`` is its place in the run. ``files`` go into the output folder under their names,
-    ``parts`` (format, bytes) into one stream or file together with those of the others.
-    """
-
-    order: int
-    key: str
-    path: str  # how a message names it
-    state: Literal["done", "skipped", "failed"] = "done"
-    message: str = ""
-    fingerprint: str = ""
-    files: tuple[tuple[str, bytes], ...] = ()
-    parts: tuple[tuple[str, bytes], ...] = ()
-    lines: int = 0
-    seconds: float = 0.0
-    kept: int = 0
-    explained: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-
-
-class Task(Protocol):
-    """A unit of work for one worker; ``split`` cuts it into tasks of one page each."""
-
-    @property
-    def pages(self) -> Sequence[tuple[int, str, str]]:
-        """Order, key and path of each page."""
-
-    def split(self) -> Sequence[Self]: ...
-
-
-T = TypeVar("T", bound=Task)
-
-
-class Place(Protocol):
-    """Where outcomes go."""
-
-    def put(self, outcome: Outcome) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Folder:
-    """Files into ``out``, known to the journal; parts are joined in order as ``combined.FORMAT``
-    when all is done."""
-
-    out: Path
-    journal: Journal | None = None
-    _parts: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
-
-    def put(self, outcome: Outcome) -> None:
-        for name, data in outcome.files:
-            atomic_write(self.out / name, data)
-        if self.journal is not None and outcome.files:
-            names = [name for name, _ in outcome.files]
-            self.journal.record(
-                outcome.key, outcome.fingerprint, names, outcome.lines, outcome.seconds
-            )
-        for name, data in outcome.parts:
-            self._parts.setdefault(name, []).append((outcome.order, data))
-
-    def finish(self) -> None:
-        for name, parts in self._parts.items():
-            data = b"".join(part for _, part in sorted(parts, key=lambda p: p[0]))
-            atomic_write(self.out / f"combined.{name}", data)
-
-
-@dataclass(slots=True)
-class Stream:
-    """Parts to one stream, in order: a page waits for those before it."""
-
-    stream: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
-    _next: int = 0
-    _waiting: dict[int, bytes] = field(default_factory=dict)
-
-    def put(self, outcome: Outcome) -> None:
-        self._waiting[outcome.order] = b"".join(data for _, data in outcome.parts)
-        while self._next in self._waiting:
-            self.stream.write(self._waiting.pop(self._next))
-            self._next += 1
-        self.stream.flush()
-
-    def finish(self) -> None:
-        for order in sorted(self._waiting):
-            self.stream.write(self._waiting[order])
-        self.stream.flush()
-
-
 def run(
     start: Callable[[], Handler[T, list[Outcome]]],
-    tasks: Sequence[T],
+    tasks: Iterable[T | Outcome],
     jobs: int,
     place: Place,
-    unit: str = "page",
+    progress: Progress,
 ) -> RunSummary:
     """Do ``tasks`` and put what comes of them in its place; failures are said and counted.
 
-    Raises what stops the whole run: models that cannot be loaded, an output that cannot be
-    written, Ctrl-C. What is finished by then stays.
+    An `Outcome` among the tasks stands for a page that needs no work. Tasks are taken one by one,
+    as workers become free. Raises what stops the whole run: models that cannot be loaded, an
+    output that cannot be written, Ctrl-C. What is finished by then stays.
     """
-    begun = time.monotonic()
-    seen: list[Outcome] = []
-    with Progress(sum(len(task.pages) for task in tasks), unit) as progress:
-
-        def take(outcome: Outcome) -> None:
-            for notice in outcome.notices:
-                progress.say(notice)
-            if outcome.state == "failed":
-                progress.say(f"ensemble-htr: error: {outcome.message}")
-            place.put(outcome)
-            seen.append(_slim(outcome))
-            progress.advance(outcome.lines)
-
-        again: Sequence[T] = tasks
-        while again:
-            again = _round(start, again, jobs, take, progress.say)
+    with progress:
+        tally = _Tally(place, progress)
+        feed = _Feed(tasks, place, tally.take)
+        results = work(start, feed, jobs, progress.say)
+        try:
+            for task, result in results:
+                if not isinstance(result, Died):
+                    for outcome in result:
+                        tally.take(outcome)
+                elif len(task.pages) > 1:
+                    feed.again(task.split())
+                else:
+                    ((order, key, path),) = task.pages
+                    message = f"{path}: the worker process that had this page was killed"
+                    tally.take(Outcome(order, key, path, "failed", f"{message} ({result.how})"))
+        finally:
+            results.close()  # type: ignore[attr-defined]
         place.finish()
-    return RunSummary(
-        done=sum(o.state == "done" for o in seen),
-        skipped=sum(o.state == "skipped" for o in seen),
-        failed=tuple((o.path, o.message) for o in seen if o.state == "failed"),
-        lines=sum(o.lines for o in seen),
-        seconds=time.monotonic() - begun,
-        kept=sum(o.kept for o in seen),
-        explained=tuple(text for o in seen for text in o.explained),
-    )
+    return tally.summary()
 
 
-def _round(
-    start: Callable[[], Handler[T, list[Outcome]]],
-    tasks: Sequence[T],
-    jobs: int,
-    take: Callable[[Outcome], None],
-    say: Callable[[str], None],
-) -> list[T]:
-    """All tasks once; returns what must be tried page by page since a worker died over it."""
-    again: list[T] = []
-    results = work(start, tasks, jobs, say)
-    try:
-        for task, result in results:
-            if not isinstance(result, Died):
-                for outcome in result:
-                    take(outcome)
-            elif len(task.pages) > 1:
-                again += task.split()
+class _Feed(Generic[T]):
+    """The tasks in turn, each once its pages are ours; first those that must be done again."""
+
+    def __init__(
+        self, tasks: Iterable[T | Outcome], place: Place, take: Callable[[Outcome], None]
+    ) -> None:
+        self._tasks = iter(tasks)
+        self._place = place
+        self._take = take
+        self._ours: deque[T] = deque()
+
+    def again(self, tasks: Sequence[T]) -> None:
+        self._ours.extend(tasks)
+
+    def __iter__(self) -> _Feed[T]:
+        return self
+
+    def __next__(self) -> T:
+        while not self._ours:
+            item = next(self._tasks)
+            if isinstance(item, Outcome):
+                self._take(item)
             else:
-                ((order, key, path),) = task.pages
-                message = f"{path}: the worker process that had this page was killed ({result.how})"
-                take(Outcome(order, key, path, "failed", message))
-    finally:
-        results.close()  # type: ignore[attr-defined]
-    return again
+                self._claim(item)
+        return self._ours.popleft()
+
+    def _claim(self, task: T) -> None:
+        taken = self._place.claim([key for _, key, _ in task.pages])
+        if not taken:
+            self._ours.append(task)
+            return
+        for part in task.split() if len(task.pages) > 1 else [task]:
+            ((order, key, path),) = part.pages
+            if key in taken:
+                message = f"{path}: another run ({taken[key]}) has this page in hand"
+                self._take(Outcome(order, key, path, "busy", message))
+            else:
+                self._ours.append(part)
 
 
-def _slim(outcome: Outcome) -> Outcome:
-    """What the summary needs; the bytes may go."""
-    from dataclasses import replace
+class _Tally:
+    """Puts outcomes in their place, says what must be said and counts."""
 
-    return replace(outcome, files=(), parts=(), notices=())
+    def __init__(self, place: Place, progress: Progress) -> None:
+        self._place = place
+        self._progress = progress
+        self._begun = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._failed: list[tuple[str, str]] = []
+        self._given_up: list[tuple[str, str]] = []
+        self._explained: list[str] = []
+
+    def take(self, outcome: Outcome) -> None:
+        for notice in outcome.notices:
+            self._progress.say(notice)
+        outcome = self._place.put(outcome)
+        if outcome.state in ("failed", "busy"):
+            self._progress.say(f"ensemble-htr: error: {outcome.message}")
+            self._failed.append((outcome.path, outcome.message))
+        elif outcome.state == "given up":
+            self._given_up.append((outcome.path, outcome.message))
+        if outcome.state == "skipped" and outcome.lines:  # a part: no page
+            self._counts["before"] += outcome.lines
+        else:
+            self._counts[outcome.state] += 1
+            self._counts["lines"] += outcome.lines
+        self._counts["kept"] += outcome.kept
+        self._explained += outcome.explained
+        self._progress.advance(outcome.lines, outcome.state == "done")
+
+    def summary(self) -> RunSummary:
+        return RunSummary(
+            done=self._counts["done"],
+            skipped=self._counts["skipped"],
+            failed=tuple(self._failed),
+            lines=self._counts["lines"],
+            seconds=time.monotonic() - self._begun,
+            kept=self._counts["kept"],
+            explained=tuple(self._explained),
+            given_up=tuple(self._given_up),
+            before=self._counts["before"],
+        )
 
 
 def cores() -> int:

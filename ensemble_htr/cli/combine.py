@@ -29,19 +29,27 @@ _PATH = click.Path(path_type=Path)
 @click.option("--no-lm", is_flag=True, help="Combine without the language model.")
 @click.option("--explain", metavar="LINE", help="Print how the line of this id was chosen.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [1, with much to do more]")
+@click.option("--shard", metavar="i/n", help="Only every n-th page, beginning with the i-th.")
+@click.option("--retry-failed", is_flag=True, help="Only pages that failed in earlier runs.")
 @click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
 def combine(
     engines: tuple[str, ...], output: Path, images: Path | None, recognizers: str | None,
     formats: str | None, alternatives: int, glyphs: bool, model: str,
     combiner: Path | None, no_lm: bool, explain: str | None,
-    jobs: int | None, overwrite: bool,
+    jobs: int | None, shard: str | None, retry_failed: bool, overwrite: bool,
 ) -> int:  # fmt: skip
     """Merge what engines read, with a confidence for every character, word and line.
 
     Lines are matched by page and id. Engines with page XML give a copy of the first one's pages
     with the merged text; JSONL and TSV give combined.jsonl and combined.txt.
     """
-    from ensemble_htr.batch import CombineOptions, RunOptions, engine_argument, formats_argument
+    from ensemble_htr.batch import (
+        CombineOptions,
+        RunOptions,
+        engine_argument,
+        formats_argument,
+        shard_argument,
+    )
     from ensemble_htr.batch import combine as run
     from ensemble_htr.cli.main import names_argument
     from ensemble_htr.errors import UsageError
@@ -54,8 +62,8 @@ def combine(
     names = names_argument("--recognizers", recognizers)
     options = PipelineOptions(model, names, combiner, not no_lm, images is not None)
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
-    run_options = RunOptions(out, wanted, jobs, overwrite, explain, alternatives, glyphs)
-    summary = run(sources, options, run_options)
+    how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
+    summary = run(sources, options, RunOptions(out, wanted, *how), shard_argument(shard))
     for text in summary.explained:
         click.echo(text)
     return summary.exit_code

@@ -24,17 +24,23 @@ _PATH = click.Path(path_type=Path)
 @click.option("--recognizers", metavar="LIST", help="Only these of the model's, as crnn,gated.")
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Read without the language model.")
+@click.option("--images", default="auto", show_default=True, metavar="auto|lines|pages",
+              help="What images without any XML are.")  # fmt: skip
+@click.option("--lines", metavar="TYPE,...", help="Only lines of these types; !TYPE leaves out.")
+@click.option("--regions", metavar="TYPE,...", help="Only lines in regions of these types or ids.")
 @click.option("--explain", metavar="LINE", help="Print how the line of this id was read.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [one a core, at most 8]")
 @click.option("--shard", metavar="i/n", help="Only every n-th page, beginning with the i-th.")
+@click.option("--retry-failed", is_flag=True, help="Only pages that failed in earlier runs.")
 @click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
 @click.option("--cache", type=_PATH, metavar="DIR", help="Keep cut lines here for later runs.")
 def transcribe(
     inputs: tuple[Path, ...], output: Path, formats: str | None, alternatives: int, glyphs: bool,
     model: str, recognizers: str | None, combiner: Path | None, no_lm: bool, explain: str | None,
-    jobs: int | None, shard: str | None, overwrite: bool, cache: Path | None,
+    images: str, lines: str | None, regions: str | None, jobs: int | None, shard: str | None,
+    retry_failed: bool, overwrite: bool, cache: Path | None,
 ) -> int:  # fmt: skip
-    """Read INPUT: PAGE or ALTO XML with its images, images of lines, or folders of these.
+    """Read INPUT: PAGE, ALTO or hOCR with its images, PDFs, images of pages or of lines, folders.
 
     Inputs are never changed: each page's XML is copied, edited and written under the output
     folder. The same command after an interruption goes on where it stopped.
@@ -42,14 +48,19 @@ def transcribe(
     from ensemble_htr.batch import RunOptions, formats_argument, shard_argument
     from ensemble_htr.batch import transcribe as run
     from ensemble_htr.cli.main import names_argument
+    from ensemble_htr.io.select import selection_arguments
+    from ensemble_htr.io.sources import images_argument
     from ensemble_htr.pipeline import PipelineOptions
 
     out = None if str(output) == "-" else output
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
-    options = PipelineOptions(model, names, combiner, lm=not no_lm, cache=cache)
-    run_options = RunOptions(out, wanted, jobs, overwrite, explain, alternatives, glyphs)
-    summary = run(inputs, options, run_options, shard_argument(shard))
+    select = selection_arguments(lines, regions)
+    options = PipelineOptions(model, names, combiner, not no_lm, cache=cache, select=select)
+    how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
+    run_options = RunOptions(out, wanted, *how)
+    part = shard_argument(shard)
+    summary = run(inputs, options, run_options, part, images_argument(images))
     for text in summary.explained:
         click.echo(text)
     return summary.exit_code

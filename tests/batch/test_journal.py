@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from ensemble_htr.batch.journal import Journal
+from ensemble_htr.batch.journal import Finished, Journal
 from ensemble_htr.errors import OutputError
 
 
 def test_a_page_is_finished_while_its_files_are_there(tmp_path: Path) -> None:
     said: list[str] = []
     with Journal.open(tmp_path / "out", said.append) as journal:
-        assert journal.finished("p") == ""
+        assert not journal.finished("p").fingerprint
         (tmp_path / "out" / "p.txt").write_text("x")
-        journal.record("p", "f1", ["p.txt"], 3, 0.5)
-        assert journal.finished("p") == "f1"
+        journal.record("p", Finished("f1"), ["p.txt"], 3, 0.5)
+        assert journal.finished("p").fingerprint == "f1"
     with Journal.open(tmp_path / "out", said.append) as journal:
-        journal.record("p", "f2", ["p.txt"], 3, 0.5)
-        assert journal.finished("p") == "f2"
+        journal.record("p", Finished("f2"), ["p.txt"], 3, 0.5)
+        assert journal.finished("p").fingerprint == "f2"
         (tmp_path / "out" / "p.txt").unlink()
-        assert journal.finished("p") == ""
+        assert not journal.finished("p").fingerprint
     assert said == []
     assert [p.name for p in (tmp_path / "out" / ".ensemble-htr").iterdir()] == ["journal.sqlite"]
 
@@ -47,12 +47,12 @@ def test_a_damaged_journal_is_said_and_begun_anew(damage: object, tmp_path: Path
     (tmp_path / "p.txt").write_text("x")
     with Journal.open(tmp_path, said.append) as journal:
         for i in range(50):
-            journal.record(f"p{i}", "f" * 64, ["p.txt"], 3, 0.5)
+            journal.record(f"p{i}", Finished("f" * 64), ["p.txt"], 3, 0.5)
     damage(tmp_path / ".ensemble-htr" / "journal.sqlite")  # type: ignore[operator]
     with Journal.open(tmp_path, said.append) as journal:
-        assert journal.finished("p1") == ""
-        journal.record("p1", "g", ["p.txt"], 1, 1.0)
-        assert journal.finished("p1") == "g"
+        assert not journal.finished("p1").fingerprint
+        journal.record("p1", Finished("g"), ["p.txt"], 1, 1.0)
+        assert journal.finished("p1").fingerprint == "g"
     assert len(said) == 1 and "damaged" in said[0]
 
 
@@ -68,7 +68,7 @@ def test_a_journal_that_fails_later_stops_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     with Journal.open(tmp_path, said.append) as journal:
         (tmp_path / ".ensemble-htr" / "journal.sqlite").write_bytes(b"x" * 50_000)
-        journal.record("p", "f", ["p.txt"], 1, 1.0)
-        journal.record("q", "f", ["q.txt"], 1, 1.0)
-        assert journal.finished("p") == ""
+        journal.record("p", Finished("f"), ["p.txt"], 1, 1.0)
+        journal.record("q", Finished("f"), ["q.txt"], 1, 1.0)
+        assert not journal.finished("p").fingerprint
     assert len(said) == 1 and "read again next time" in said[0]

@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ensemble_htr.batch.outcomes import Outcome
+from ensemble_htr.batch.places import Folder, Stream
 from ensemble_htr.batch.progress import Progress
-from ensemble_htr.batch.run import Folder, Outcome, RunOptions, Stream, formats_argument, run
+from ensemble_htr.batch.run import RunOptions, formats_argument, run
+from ensemble_htr.batch.spool import Spool
 from ensemble_htr.errors import UsageError
 
 
@@ -51,7 +54,7 @@ def test_a_killed_group_is_tried_one_by_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tasks = [Numbers(0, (1, 13, 2)), Numbers(3, (3, 4))]
-    summary = run(Writer, tasks, 2, Folder(tmp_path))
+    summary = run(Writer, tasks, 2, Folder(tmp_path), Progress(5))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1.txt", "2.txt", "3.txt", "4.txt"]
     assert summary.done == 4 and summary.lines == 4 and summary.exit_code == 1
     ((path, message),) = summary.failed
@@ -75,12 +78,15 @@ def test_parts_are_joined_in_order(order: list[int]) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as out:
-        place = Folder(Path(out))
-        for i in order:
-            place.put(Outcome(i, "", "", parts=(("txt", b"%d\n" % i),)))
-        assert not list(Path(out).iterdir())
-        place.finish()
+        spool = Path(out) / "parts"
+        for half in (order[:2], order[2:]):  # killed between
+            place = Folder(Path(out), spool=Spool(spool, "job"), expected=5)
+            for i in half:
+                place.put(Outcome(i, "", "", parts=(("txt", b"%d\n" % i),), lines=1))
+            assert not (Path(out) / "combined.txt").exists()
+            place.finish()
         assert (Path(out) / "combined.txt").read_bytes() == b"0\n1\n2\n3\n4\n"
+        assert not spool.exists()
 
 
 def test_away_from_a_terminal_progress_is_a_line_now_and_then(

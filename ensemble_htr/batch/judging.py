@@ -1,0 +1,146 @@
+"""What a worker does for ``combine``: judge the readings of a page, or of lines without one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ensemble_htr.batch.engines import MergedLine
+from ensemble_htr.batch.outcomes import Outcome
+from ensemble_htr.batch.pages import PageOutput, failure
+from ensemble_htr.batch.progress import captured_warnings
+from ensemble_htr.batch.run import STREAMED, RunOptions
+from ensemble_htr.batch.stamps import fingerprint
+from ensemble_htr.io.pages import read_page
+from ensemble_htr.io.results import PageResult, one_line
+from ensemble_htr.io.review import ReviewRow, review_file, review_rows
+from ensemble_htr.io.sources import PageSource
+from ensemble_htr.io.write_jsonl import row
+from ensemble_htr.types import Line, Page, Reading
+
+if TYPE_CHECKING:
+    from ensemble_htr.pipeline import PipelineOptions
+
+__all__ = ["REVIEW_GROUP", "CombineTask", "Judging"]
+
+REVIEW_GROUP = "lines"  # rows of lines without a page
+
+
+@dataclass(frozen=True, slots=True)
+class CombineTask:
+    """The lines of one page: of the engines' XML (``xml``), or some that stand alone. ``source``
+    says where their image is."""
+
+    order: int
+    key: str
+    lines: tuple[MergedLine, ...]
+    xml: Path | None = None
+    source: PageSource | None = None
+    known: str = ""  # the fingerprint that the page was finished with
+    stamp: str = ""
+
+    @property
+    def pages(self) -> Sequence[tuple[int, str, str]]:
+        where = self.xml or (self.source.path if self.source else None)
+        return [(self.order, self.key, str(where or f"line {self.lines[0].id}"))]
+
+    def split(self) -> Sequence[CombineTask]:
+        return [self]
+
+
+class Judging:
+    """The handler of `CombineTask`."""
+
+    def __init__(
+        self, options: PipelineOptions, run_options: RunOptions, texts: Sequence[str], seed: str
+    ) -> None:
+        from ensemble_htr.pipeline import Pipeline
+
+        self._pipeline = Pipeline.load(options)
+        self.notices = list(self._pipeline.notices)
+        self._use_lm = False
+        if options.lm:
+            self._use_lm, bits = self._pipeline.lm_fits(texts)
+            verdict = "used" if self._use_lm else "not used, these texts are unlike its own"
+            self.notices.append(f"language model: {verdict} ({bits:.2f} bits per character)")
+        self._output = PageOutput(run_options, f"{seed} {self._use_lm}")
+
+    def __call__(self, task: CombineTask) -> list[Outcome]:
+        ((order, key, path),) = task.pages
+        base, begun = Outcome(order, key, path, stamp=task.stamp), time.monotonic()
+        with captured_warnings() as warnings:
+            try:
+                made = self._lines(task, base) if task.xml is None else self._page(task.xml, task)
+            except Exception as error:
+                made = failure(base, error)
+        return [replace(made, notices=tuple(warnings), seconds=time.monotonic() - begun)]
+
+    def _page(self, xml: Path, task: CombineTask) -> Outcome:
+        page = read_page(xml)
+        if task.source is not None:
+            seen = task.source.read()
+            page = replace(page, image=seen.image, frame=seen.frame)
+        found = fingerprint(self._output.seed, self._sans_image(page), repr(task.lines))
+        base = Outcome(task.order, task.key, str(xml), fingerprint=found, stamp=task.stamp)
+        wanted = self._output.options.explain
+        if found == task.known and not any(line.id == wanted for line in page.lines):
+            return replace(base, state="skipped", stamp="")
+        foreign = {line.id: line for line in task.lines}
+        page, cut = self._cut(page)
+        readings = {
+            line.id: self._reading(foreign.get(line.id), cut.get(line.id))
+            for line in page.lines
+            if line.id in foreign or line.id in cut
+        }
+        return self._output.outcome(base, PageResult(page, readings))
+
+    def _lines(self, task: CombineTask, base: Outcome) -> Outcome:
+        """Lines without a page of the engines' own: rows of the combined file."""
+        cut: Mapping[str, Line] = {}
+        if task.source is not None:
+            cut = self._cut(task.source.read())[1]
+        formats = self._output.options.formats or ("jsonl", "txt")
+        parts: dict[str, bytes] = {}
+        explained: tuple[str, ...] = ()
+        review: list[ReviewRow] = []
+        for line in task.lines:
+            reading = self._reading(line, cut.get(line.id))
+            page = Page(line.page, (Line(line.id),), doc=line.doc)
+            review += review_rows(PageResult(page, {line.id: reading}))
+            for name in [f for f in formats if f in STREAMED] or ["jsonl"]:
+                parts[name] = parts.get(name, b"") + _row(page, line.id, reading, name)
+            explained += self._output.explained(PageResult(page, {line.id: reading}))
+        return replace(
+            base,
+            files=(review_file(task.key, review, REVIEW_GROUP),),
+            parts=tuple(parts.items()),
+            lines=len(task.lines),
+            explained=explained,
+        )
+
+    def _reading(self, line: MergedLine | None, cut: Line | None) -> Reading:
+        rows, others = (line.rows, line.alternatives) if line else ((), ())
+        if cut is not None:
+            return self._pipeline.combine_with_image(cut, rows, others, self._use_lm)
+        return self._pipeline.combine_line(rows, others, self._use_lm)
+
+    def _cut(self, page: Page) -> tuple[Page, Mapping[str, Line]]:
+        if not self._pipeline.options.images:
+            return page, {}
+        page, lines = self._pipeline.cut(page)
+        return page, {line.id: line for line in lines}
+
+    def _sans_image(self, page: Page) -> Page:
+        """Without recognizers the image decides nothing (and need not be there)."""
+        return page if self._pipeline.options.images else replace(page, image=None)
+
+
+def _row(page: Page, line_id: str, reading: Reading, name: str) -> bytes:
+    if name == "txt":
+        return (one_line(reading.text) + "\n").encode("utf-8", "replace")
+    data = json.dumps(row(page, line_id, reading), ensure_ascii=False, allow_nan=False)
+    return (data + "\n").encode("utf-8", "replace")

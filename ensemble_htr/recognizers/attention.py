@@ -47,7 +47,7 @@ class _Written:
 class _Sheet:
     """One line while it is written: its hypotheses (always ``beam``, the rest dead) and ends."""
 
-    limit: int  # characters that its frames can hold
+    limit: int  # characters: one for each frame of the encoder (8 px)
     live: list[_Written]
     done: list[_Written] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class AttentionRecognizer(CtcRecognizer):
     @torch.inference_mode()
     def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
         count = torch.tensor(frames, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with self._precision():
             encoded, _ = self.network.encode(self.network.columns(inputs), count)
             logp = log_softmax(self.network.ctc(encoded))
         memory = encoded.half().cpu().numpy()
@@ -89,10 +89,11 @@ class AttentionRecognizer(CtcRecognizer):
         options = options or SearchOptions()
         order = sorted(range(len(heard)), key=lambda i: _memory(heard[i]).shape[0])
         found: dict[int, list[Hypothesis]] = {}
-        for start in range(0, len(order), LINES):
-            batch = order[start : start + LINES]
-            sheets = self._write([heard[i] for i in batch], options, lm)
-            found |= dict(zip(batch, sheets, strict=True))
+        with self._precision():
+            for start in range(0, len(order), LINES):
+                batch = order[start : start + LINES]
+                sheets = self._write([heard[i] for i in batch], options, lm)
+                found |= dict(zip(batch, sheets, strict=True))
         return [found[i] for i in range(len(heard))]
 
     @torch.inference_mode()
@@ -103,7 +104,7 @@ class AttentionRecognizer(CtcRecognizer):
         state = lm.start() if lm is not None else None
         dead = _Written(-math.inf, state=state)
         sheets = [
-            _Sheet(len(p.logp), [_Written(0.0, state=state)] + [dead] * (options.beam - 1))
+            _Sheet(len(_memory(p)), [_Written(0.0, state=state)] + [dead] * (options.beam - 1))
             for p in heard
         ]
         cache = self._begin(heard)
@@ -197,6 +198,14 @@ class AttentionRecognizer(CtcRecognizer):
         coded = [[code[t] for t in text] if all(t in code for t in text) else None
                  for text in texts]  # fmt: skip
         scores = [-math.inf] * len(texts)
+        with self._precision():
+            self._dictate(heard, coded, scores)
+        return scores
+
+    def _dictate(
+        self, heard: Posteriors, coded: Sequence[list[int] | None], scores: list[float]
+    ) -> None:
+        """Fill in the scores of the texts that can be written."""
         cache = self._begin([heard])
         todo = sorted((tuple(row), i) for i, row in enumerate(coded) if row is not None)
         while todo:
@@ -210,9 +219,12 @@ class AttentionRecognizer(CtcRecognizer):
             )
             for i, nodes, row in taken:
                 scores[i] = float(logp[0, nodes, [*row, END]].sum(dtype=np.float64))
-        return scores
 
     # ---- the network ---------------------------------------------------------------------
+
+    def _precision(self) -> torch.autocast:
+        """One context for a whole search: the weights are rounded once, not at every step."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def _begin(self, heard: Sequence[Posteriors]) -> Cache:
         memories = [_memory(p) for p in heard]
@@ -221,10 +233,7 @@ class AttentionRecognizer(CtcRecognizer):
         for row, memory in zip(padded, memories, strict=True):
             row[: len(memory)] = memory
         mask = (torch.arange(padded.shape[1]) < counts[:, None])[:, None, None]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            return self.network.start(
-                torch.from_numpy(padded).to(self.device), mask.to(self.device)
-            )
+        return self.network.start(torch.from_numpy(padded).to(self.device), mask.to(self.device))
 
     def _next(
         self,
@@ -236,8 +245,7 @@ class AttentionRecognizer(CtcRecognizer):
         """Log-probabilities of what follows: ``(rows, 1+V)``, of a tree ``(1, nodes, 1+V)``."""
         seen = None if seen is None else seen.to(self.device)
         depth = None if depth is None else depth.to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits, cache = self.network.decode(codes.to(self.device), cache, seen, depth)
+        logits, cache = self.network.decode(codes.to(self.device), cache, seen, depth)
         return log_softmax(logits if depth is not None else logits[:, 0]), cache
 
 

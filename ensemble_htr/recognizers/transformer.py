@@ -174,6 +174,7 @@ class Transformer(nn.Module):
         self.next = nn.Linear(config.width, 1 + symbols)
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=config.width**-0.5)
+        self.places = positions(512, config.width)  # no weight: grows with the longest line seen
 
     def forward(
         self, images: Tensor, frames: Tensor | None = None, prefix: Tensor | None = None
@@ -200,7 +201,7 @@ class Transformer(nn.Module):
         """The encoder's answer ``(B, W / 8, width)`` and the mask of its real frames."""
         columns = F.pad(columns, (0, columns.shape[2] % 2))
         x = self.enter(self.dropout(columns)).transpose(1, 2)
-        x = self.dropout(x + positions(x.shape[1], x.shape[2], x.device))
+        x = self.dropout(x + self.where(x.shape[1], x.device))
         mask = None
         if frames is not None:
             count = (frames.to(x.device) + 1) // 2
@@ -232,7 +233,7 @@ class Transformer(nn.Module):
         (bool ``(B, 1, L, L)``) and ``depth (B, L)`` the codes are the nodes of a tree: each sees
         its ancestors only."""
         known = 0 if cache.own[0] is None else cache.own[0].shape[3]
-        where = positions(known + codes.shape[1], self.config.width, codes.device)
+        where = self.where(known + codes.shape[1], codes.device)
         x = self.embed(codes) * math.sqrt(self.config.width)
         x = self.dropout(x + (where[known:] if depth is None else where[depth]))
         own: list[Tensor | None] = []
@@ -241,13 +242,17 @@ class Transformer(nn.Module):
             own.append(pairs)
         return self.next(self.decoded(x)), Cache(cache.line, cache.mask, own)
 
+    def where(self, length: int, device: torch.device) -> Tensor:
+        """The positions ``0 .. length - 1``: ``(length, width)``."""
+        if len(self.places) < length or self.places.device != device:
+            self.places = positions(max(512, 2 * length), self.config.width).to(device)
+        return self.places[:length]
 
-def positions(length: int, width: int, device: torch.device) -> Tensor:
+
+def positions(length: int, width: int) -> Tensor:
     """Sinusoidal positions ``(length, width)`` (Vaswani et al., 2017)."""
-    place = torch.arange(length, device=device, dtype=torch.float32)[:, None]
-    rate = torch.exp(
-        torch.arange(0, width, 2, device=device, dtype=torch.float32) * (-math.log(1e4) / width)
-    )
+    place = torch.arange(length, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(1e4) / width))
     angles = place * rate
     return torch.stack([angles.sin(), angles.cos()], dim=-1).view(length, -1)
 

@@ -27,6 +27,7 @@ from ensemble_htr.recognizers.weights import save_weights  # noqa: E402
 from ensemble_htr.recognizers.zoo import build_network  # noqa: E402
 from ensemble_htr.types import Line, Posteriors, SearchOptions  # noqa: E402
 
+torch.set_num_threads(1)  # the network here is too small for more
 SIZES = {
     **{"stem": 4, "channels": (4, 6, 8), "blocks": (1, 1, 1), "width": 16, "heads": 2},
     **{"inner": 16, "encoder": 1, "decoder": 2, "kernel": 3},
@@ -63,8 +64,8 @@ def test_protocols(engine: AttentionRecognizer) -> None:
     assert best.source == "t" and best.logprobs is not None and not best.lm
 
 
-@settings(max_examples=10, deadline=None)
-@given(widths=st.lists(st.integers(1, 300), min_size=1, max_size=10), seed=st.integers(0, 9))
+@settings(max_examples=6, deadline=None)
+@given(widths=st.lists(st.integers(1, 120), min_size=1, max_size=10), seed=st.integers(0, 9))
 def test_a_line_alone_and_in_company_reads_the_same(
     engine: AttentionRecognizer, widths: list[int], seed: int
 ) -> None:
@@ -80,9 +81,9 @@ def test_a_line_alone_and_in_company_reads_the_same(
 
 def test_the_beam_finds_what_brute_force_finds(tmp_path: Path) -> None:
     engine = build(tmp_path, "ab", seed=4)
-    for width in (6, 9, 12):  # two or three frames: texts of at most as many characters
+    for width in (9, 20, 30):  # two to four frames: texts of at most as many characters
         (heard,) = engine.posteriors([line(width, width)])
-        limit = len(heard.logp)
+        limit = len(heard.memory)  # type: ignore[arg-type]
         texts = [t for n in range(limit + 1) for t in itertools.product("ab", repeat=n)]
         scores = engine.dictate(heard, texts)
         assert np.logaddexp.reduce(scores) <= 1e-6  # a distribution over texts (longer ones too)
@@ -110,7 +111,7 @@ def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecogni
         scores = engine.dictate(p, [h.tokens for h in written])
         assert scores == sorted(scores, reverse=True)
         for h, score in zip(written, scores, strict=True):
-            if len(h.tokens) < len(p.logp):  # else it was cut off and has no end
+            if len(h.tokens) < len(p.memory):  # else it was cut off and has no end
                 assert h.score == pytest.approx(score, abs=1e-3)
 
 

@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 from ensemble_htr.io.geometry import Box, bounding_box
 from ensemble_htr.types import Point, Reading, Word
 
-__all__ = ["axis", "point_at", "shares", "token_shares", "word_boxes"]
+__all__ = ["axis", "letter_shares", "point_at", "shares", "token_shares", "word_boxes"]
 
 
 def shares(reading: Reading, words: Sequence[Word]) -> list[tuple[float, float]]:
     """Start and end of each word as fractions of the line, by the places of its tokens."""
     total = max(len(reading.tokens), 1)
     return [(word.start / total, word.stop / total) for word in words]
+
+
+def letter_shares(reading: Reading) -> list[tuple[float, float]]:
+    """Start and end of each token of a reading as fractions of the line."""
+    count = len(reading.tokens)
+    return [(i / count, (i + 1) / count) for i in range(count)]
 
 
 def token_shares(word: Word) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ from ensemble_htr.io.edit import insert, new_id, remove, serialise, sub, valid_i
 from ensemble_htr.io.geometry import Box, Notices, bounding_box, box_polygon, number
 from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, kept_text, reading_words
 from ensemble_htr.io.rivals import rivals
-from ensemble_htr.io.words import axis, shares, token_shares, word_boxes
+from ensemble_htr.io.words import axis, letter_shares, shares, token_shares, word_boxes
 from ensemble_htr.io.xml import Element, children, etree, local_name, parse_xml, xml_text
 from ensemble_htr.types import Line, Point, Reading, Word
 
@@ -128,6 +128,7 @@ def _string_nodes(
     """Strings with SP between them; boxes where ``geometry`` (baseline, polygon) has any."""
     words = _words(reading)
     boxes = word_boxes(*geometry, shares(reading, words))
+    places = word_boxes(*geometry, letter_shares(reading)) if _wants_glyphs(options) else []
     nodes: list[Element] = []
     for i, (word, box) in enumerate(zip(words, boxes, strict=True)):
         if i:
@@ -143,9 +144,7 @@ def _string_nodes(
         if box:
             _set_box(node, box)
         if word.text and _wants_glyphs(options):
-            total = max(len(reading.tokens), 1)
-            spans = [(t / total, (t + 1) / total) for t in range(word.start, word.stop)]
-            _add_glyphs(node, reading, word, word_boxes(*geometry, spans), options)
+            _add_glyphs(node, reading, word, places[word.start : word.stop], options)
         nodes.append(node)
     return nodes
 

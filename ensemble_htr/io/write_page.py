@@ -24,7 +24,7 @@ from ensemble_htr.io.geometry import Box, Notices, bounding_box, box_polygon
 from ensemble_htr.io.page import chosen_equiv, equiv_index, equiv_text, line_geometry, text_lines
 from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions, kept_text, reading_words
 from ensemble_htr.io.rivals import rivals
-from ensemble_htr.io.words import axis, shares, token_shares, word_boxes
+from ensemble_htr.io.words import axis, letter_shares, shares, token_shares, word_boxes
 from ensemble_htr.io.xml import Element, children, etree, local_name, parse_xml, xml_text
 from ensemble_htr.types import Line, Page, Point, Reading, Word
 
@@ -136,6 +136,7 @@ def _add_words(
     """New Words into a line, whose ``geometry`` (baseline, polygon) they share out."""
     words = reading_words(reading)
     boxes = word_boxes(*geometry, shares(reading, words))
+    places = word_boxes(*geometry, letter_shares(reading)) if options.glyphs else []
     own = element.get("id") or "line"
     prefix = valid_ids([own])[own]
     for offset, (word, box) in enumerate(zip(words, boxes, strict=True)):
@@ -143,8 +144,7 @@ def _add_words(
         node.set("id", new_id(f"{prefix}_w{offset + 1}", taken))
         sub(node, "Coords", points=_points(box_polygon(box) if box else geometry[0]))
         if options.glyphs:
-            places = word_boxes(*geometry, shares(reading, _letters(reading, word)))
-            _add_glyphs(node, reading, word, places, taken, options)
+            _add_glyphs(node, reading, word, places[word.start : word.stop], taken, options)
         _set_word(node, reading, word, options)
         insert(element, position + offset, node)
 

@@ -246,7 +246,8 @@ def _as_before(
         page, found, stamp = looked(seed, source)
     except InputError:
         return None  # reading it will say why
-    holds = options.explain is not None and any(x.id == options.explain for x in page.lines)
+    ids = [x.id for x in page.lines] or [options.explain]  # of a bare page: not known yet
+    holds = options.explain is not None and options.explain in ids
     return replace(base, stamp=stamp) if found == old.fingerprint and not holds else None
 
 

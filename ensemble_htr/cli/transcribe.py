@@ -28,6 +28,8 @@ _PATH = click.Path(path_type=Path)
               help="What images without any XML are.")  # fmt: skip
 @click.option("--lines", metavar="TYPE,...", help="Only lines of these types; !TYPE leaves out.")
 @click.option("--regions", metavar="TYPE,...", help="Only lines in regions of these types or ids.")
+@click.option("--segmenter", default="ink", show_default=True, metavar="NAME",
+              help="Who finds the lines of bare pages: ink, kraken.")  # fmt: skip
 @click.option("--explain", metavar="LINE", help="Print how the line of this id was read.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [one a core, at most 8]")
 @click.option("--shard", metavar="i/n", help="Only every n-th page, beginning with the i-th.")
@@ -37,8 +39,8 @@ _PATH = click.Path(path_type=Path)
 def transcribe(
     inputs: tuple[Path, ...], output: Path, formats: str | None, alternatives: int, glyphs: bool,
     model: str, recognizers: str | None, combiner: Path | None, no_lm: bool, explain: str | None,
-    images: str, lines: str | None, regions: str | None, jobs: int | None, shard: str | None,
-    retry_failed: bool, overwrite: bool, cache: Path | None,
+    images: str, lines: str | None, regions: str | None, segmenter: str, jobs: int | None,
+    shard: str | None, retry_failed: bool, overwrite: bool, cache: Path | None,
 ) -> int:  # fmt: skip
     """Read INPUT: PAGE, ALTO or hOCR with its images, PDFs, images of pages or of lines, folders.
 
@@ -56,7 +58,9 @@ def transcribe(
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
     select = selection_arguments(lines, regions)
-    options = PipelineOptions(model, names, combiner, not no_lm, cache=cache, select=select)
+    options = PipelineOptions(
+        model, names, combiner, not no_lm, cache=cache, select=select, segmenter=segmenter
+    )
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
     run_options = RunOptions(out, wanted, *how)
     part = shard_argument(shard)

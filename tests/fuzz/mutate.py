@@ -24,7 +24,8 @@ WORDS = (
     "", " ", "\t", "\n", "\r", "\x0b", "\x85", "\u2028", "\u202e", "\ufeff", "\u200d", "\u0301",
     "e" + "\u0301" * 300, "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U000e0041", "\ufffe",
     "\u1100\u1161\u11a8", "\u0344", "\u2126", "\ufdfa", "\u0915\u094d\u0937", "&", "<", "]]>",
-    "'\"", "a" * 5000, "../../etc/passwd", "%s%n", "\\ud800", "{}", "[]", "x=1;y", "structure {type:",
+    "'\"", "a" * 5000, "../../etc/passwd", "%s%n", "\\ud800", "{}", "[]", "x=1;y",
+    "structure {type:",
 )  # fmt: skip
 BYTES = tuple(w.encode("utf-8", "surrogatepass") for w in (*NUMBERS, *WORDS)) + (
     b"\x00", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",

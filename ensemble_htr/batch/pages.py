@@ -246,8 +246,9 @@ def _as_before(
         page, found, stamp = looked(seed, source)
     except InputError:
         return None  # reading it will say why
-    ids = [x.id for x in page.lines] or [options.explain]  # of a bare page: not known yet
-    holds = options.explain is not None and options.explain in ids
+    unknown = not page.lines  # a bare page: they are found when it is read
+    wanted = options.explain
+    holds = wanted is not None and (unknown or any(x.id == wanted for x in page.lines))
     return replace(base, stamp=stamp) if found == old.fingerprint and not holds else None
 
 

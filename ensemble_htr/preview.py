@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ensemble_htr import registry
 from ensemble_htr.assets import resolve
 from ensemble_htr.config import load_toml
 from ensemble_htr.errors import InputError, OutputError, UsageError
@@ -63,8 +64,15 @@ class Stage:
     on: bool | None
 
 
-def preview(path: Path, out: Path | None, model: str = "default", number: int = 1) -> Path:
-    """Write the picture of the ``number``-th page of ``path`` with the steps of ``model``.
+def preview(
+    path: Path,
+    out: Path | None,
+    model: str = "default",
+    number: int = 1,
+    segmenter: str = "ink",
+) -> Path:
+    """Write the picture of the ``number``-th page of ``path`` with the steps of ``model``; of a
+    page that nobody has marked the lines are those that ``segmenter`` finds.
 
     ``out`` None means ``STEM.preview.png`` in the working directory. Returns the file written.
     Raises `UsageError` for a page that is not there, `OutputError` for an ``out`` that is an
@@ -81,7 +89,12 @@ def preview(path: Path, out: Path | None, model: str = "default", number: int = 
     if out.suffix.lower() != ".png":
         raise UsageError(f"-o {out}: the picture is a PNG; wanted a name that ends in .png")
     config = load_toml(resolve("models", model) / "model.toml", ModelConfig)
-    picture = render_preview(page, pixels, config.preprocess, f"model {model}")
+    who = f"model {model}"
+    if page.format == "image" and not page.lines:
+        lines = registry.load("segmenters", segmenter)().segment(pixels)
+        page = dataclasses.replace(page, lines=tuple(lines), format="page")
+        who += f"  /  lines found by {segmenter}"
+    picture = render_preview(page, pixels, config.preprocess, who)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     atomic_write(out, buffer.getvalue())

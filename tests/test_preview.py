@@ -107,3 +107,12 @@ def test_inputs_are_never_overwritten(tmp_path: Path) -> None:
         preview(image, image)
     with pytest.raises(UsageError):
         preview(image, None, number=2)
+
+
+def test_the_lines_of_a_bare_page_are_found(here: Run, tmp_path: Path) -> None:
+    image = tmp_path / "bare.jpg"
+    image.write_bytes((resolve("sample", "letter") / "page.jpg").read_bytes())
+    code, shown, _ = here("preview", image)
+    assert code == 0 and shown == "bare.preview.png\n"
+    with Image.open(tmp_path / "bare.preview.png") as picture:
+        assert picture.height > 1500  # with strips of lines

@@ -18,7 +18,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--page", "number", type=click.IntRange(min=1), default=1, show_default=True,
               metavar="N", help="Which page of INPUT.")  # fmt: skip
-def preview(source: Path, output: Path | None, model: str, number: int) -> None:
+@click.option("--segmenter", default="ink", show_default=True, metavar="NAME",
+              help="Who finds the lines of a bare page.")  # fmt: skip
+def preview(source: Path, output: Path | None, model: str, number: int, segmenter: str) -> None:
     """Show what happens to a page before it is read, in one picture.
 
     The page with its lines, the page after each step, and some lines as they are cut, with each
@@ -27,4 +29,4 @@ def preview(source: Path, output: Path | None, model: str, number: int) -> None:
     """
     from ensemble_htr.preview import preview as run
 
-    click.echo(run(source, output, model, number))
+    click.echo(run(source, output, model, number, segmenter))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from lxml import etree
 
+from ensemble_htr.io.geometry import Notices
+from ensemble_htr.io.hocr import read_pages
+from ensemble_htr.io.pages import read_hocr
 from ensemble_htr.io.results import PageResult, WriteOptions
 from ensemble_htr.io.write import FORMATS
 from ensemble_htr.text import graphemes
@@ -58,12 +62,7 @@ def test_the_text_and_its_places_are_there(result: PageResult) -> None:
 @settings(deadline=None, max_examples=40)
 @given(results())
 def test_our_own_reader_finds_it_again(result: PageResult) -> None:
-    hocr = pytest.importorskip("ensemble_htr.io.hocr")
-    from pathlib import Path
-
-    from ensemble_htr.io.geometry import Notices
-
-    [page] = hocr.read_pages(tree(result, WriteOptions(glyphs=True)), Notices(Path("p")))
+    [page] = read_pages(tree(result, WriteOptions(glyphs=True)), Notices(Path("p")))
     assert (page.raw.width, page.raw.height) == (200, 100)
     for got, put in zip(page.raw.lines, result.page.lines, strict=True):
         read = result.readings.get(put.id)
@@ -83,6 +82,14 @@ def test_our_own_reader_finds_it_again(result: PageResult) -> None:
             assert found == pytest.approx(marks, abs=0.0051)
 
 
+def test_the_file_is_read_as_others_are(tmp_path: Path) -> None:
+    line = Line("l", ((0.0, 9.0), (90.0, 9.0)), ((0, 0), (90, 0), (90, 9)))
+    result = PageResult(Page("p", (line,), 90, 9), {"l": reading("l’œuvre du cœur")})
+    (tmp_path / "p.hocr").write_bytes(FORMATS["hocr"].render(result, WriteOptions()))
+    [(stem, page)] = read_hocr(tmp_path / "p.hocr")
+    assert stem == "p" and [x.text for x in page.raw.lines] == ["l’œuvre du cœur"]
+
+
 def test_baselines_and_angles() -> None:
     lines = (
         Line("flat", ((10.0, 90.0), (110.0, 80.0)), ((10, 50), (110, 40), (110, 90), (10, 100))),
@@ -97,8 +104,6 @@ def test_baselines_and_angles() -> None:
 
 
 def test_the_page_says_what_it_is() -> None:
-    from pathlib import Path
-
     page = Page('a "quoted" page', (Line("1 bad id"),), 9, 8, image=Path('x"y;z.jpg'))
     root = tree(PageResult(page, {}))
     names = {e.get("name"): e.get("content") for e in root.iter(f"{XHTML}meta")}

@@ -140,7 +140,8 @@ def _stages(pixels: Gray, options: Preprocess, thickness: float, single: bool) -
         if step == "denoise":
             detail = options.only(step).denoise
         if step == "deskew":
-            detail = f"turned by {after.turn.angle if after.turn else 0.0:+.2f} degrees"
+            angle = after.turn.angle if after.turn and after is not page else None
+            detail = f"turned by {angle:+.2f} degrees" if angle else "lies level already"
         stages.append(Stage(_TITLES[step], detail, after, on))
         page = after if on else page
     return stages

@@ -249,10 +249,12 @@ def _open_message(path: Path, error: BaseException) -> str:
 
 
 def _noted(image: Any) -> int:
-    """The EXIF orientation that the file notes (1 = as stored)."""
+    """The EXIF orientation that the file notes in front of its pixels (1 = as stored)."""
+    from PIL import Image
+
     try:
-        with _our_own_limit():
-            orientation = int(image.getexif().get(_ORIENTATION, 1))
+        with _our_own_limit():  # the base class's method: that of PNG would decode the pixels
+            orientation = int(Image.Image.getexif(image).get(_ORIENTATION, 1))
     except _BROKEN:
         return 1
     return orientation if 1 <= orientation <= 8 else 1

@@ -203,6 +203,12 @@ def test_a_claim_of_900_megapixels_costs_no_memory(tmp_path: Path, picture: Make
     assert int(done.stdout) < 50 * 1024  # KiB
 
 
+def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path: Path, picture: Maker) -> None:
+    whole = picture("a.png", 400, 300).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: whole.index(b"IDAT") + 8])
+    assert image_size(tmp_path / "cut.png") == (400, 300)
+
+
 def test_missing_image(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="No such file"):
         image_size(tmp_path / "none.png")

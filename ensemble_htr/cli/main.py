@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if COMPLETION_VARIABLE in os.environ:  # a shell asks what could follow
         cli.main(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.lastResort = _Talk(logging.WARNING)  # notices outside a run, which says its own
     sys.exit(_guarded(lambda: _invoke(words)))
 
 
@@ -92,6 +94,13 @@ def names_argument(option: str, value: str | None) -> tuple[str, ...] | None:
     if not names:
         raise UsageError(f"{option} names nothing; wanted for example crnn,gated")
     return tuple(dict.fromkeys(names))
+
+
+class _Talk(logging.Handler):
+    """Notices of our own code as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(record.getMessage())
 
 
 def _invoke(words: list[str]) -> Any:

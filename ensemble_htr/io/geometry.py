@@ -16,6 +16,7 @@ __all__ = ["Box", "Notices", "bounding_box", "box_polygon", "number", "parse_poi
 _LOG = logging.getLogger("ensemble_htr")
 _COMMA = re.compile(r"\s*,\s*")
 _ABSURD = 1e6  # pixels; no scan is a million pixels wide
+_MOST_POINTS = 10_000  # of a baseline or an outline; segmenters that follow every pixel give 2,000
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
@@ -94,8 +95,12 @@ def usable(
 ) -> tuple[Point, ...]:
     """Clamp ``points`` into an image of ``size`` (width, height; 0 = unknown).
 
-    Returns () if fewer than ``least`` distinct points are left (2 make a baseline, 3 a polygon).
+    Of more than 10,000 only every n-th is kept. Returns () if fewer than ``least`` distinct points
+    are left (2 make a baseline, 3 a polygon).
     """
+    if len(points) > _MOST_POINTS:
+        points = points[:: -(-len(points) // _MOST_POINTS)]
+        notices.add(f"a line had more than {_MOST_POINTS} points and was thinned out")
     width, height = (limit if limit > 0 else _ABSURD for limit in size)
     clamped = tuple(points)
     if not all(0.0 <= x <= width and 0.0 <= y <= height for x, y in points):

@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def lm() -> None:
-    """Build character language models."""
+    """Build language models of characters or words."""
 
 
 def _weights(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
@@ -33,6 +33,10 @@ def _weights(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.argument("texts", nargs=-1, type=_PATH)
 @click.option("-o", "--output", type=_PATH, help="Folder, or a file .arpa, .arpa.xz, .arpa.gz.")
 @click.option("--recipe", "recipe_file", type=_PATH, help="Build from a recipe (TOML) instead.")
+@click.option("--level", type=click.Choice(["char", "word"]), default="char", show_default=True,
+              help="What a token is: word models are for the word reader.")  # fmt: skip
+@click.option("--vocabulary", type=click.IntRange(0), default=0, metavar="N",
+              help="Keep the N most frequent words of a word model (0: all).")  # fmt: skip
 @click.option("--order", type=click.IntRange(1, 6), default=6, show_default=True)
 @click.option("--profile", default="fr-archive", show_default=True, help="Text normalisation.")
 @click.option("--weight", "weights", multiple=True, callback=_weights, metavar="TEXT=W",

@@ -1,4 +1,4 @@
-"""Language models: estimate, mix, prune, write and read character n-grams.
+"""Language models: estimate, mix, prune, write and read n-grams of characters or words.
 
 `load` turns a file into a `LanguageModel`; everything else is in the modules: `kneser_ney`
 (estimation), `interpolate` (mix, prune), `arpa` (files and the plain Python model),

@@ -20,7 +20,7 @@ from ensemble_htr.errors import AssetError
 from ensemble_htr.lm.ngrams import BOS_ID, EOS_ID, Floats, Ints, NGramModel, Trie
 from ensemble_htr.lm.symbols import SPECIALS, hidden, visible
 
-__all__ = ["MAX_BYTES", "ArpaModel", "read_arpa", "read_header", "write_arpa"]
+__all__ = ["MAX_BYTES", "ArpaModel", "read_arpa", "read_header", "read_words", "write_arpa"]
 
 LN10 = math.log(10.0)
 MAX_BYTES = 1 << 30  # of an unpacked file
@@ -108,6 +108,16 @@ class _Lines:
 def read_header(file: BinaryIO, name: str) -> tuple[int, ...]:
     """Read the ``\\data\\`` section: the number of n-grams per order. Raises `AssetError`."""
     return _header(_Lines(file, name))[0]
+
+
+def read_words(file: BinaryIO, name: str) -> tuple[str, ...]:
+    """Read the 1-grams only: the vocabulary without the specials, sorted. Raises `AssetError`."""
+    lines = _Lines(file, name)
+    counts, line = _header(lines)
+    if line.strip() != b"\\1-grams:":
+        raise lines.fail("wanted the section \\1-grams:")
+    words = [word for rows, _, _ in _rows(lines, 1, counts[0]) for word in rows]
+    return _vocabulary(lines, words)[0][len(SPECIALS) :]
 
 
 def _header(lines: _Lines) -> tuple[tuple[int, ...], bytes]:

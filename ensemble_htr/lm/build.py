@@ -26,6 +26,8 @@ from ensemble_htr.lm.kneser_ney import estimate, vocabulary
 from ensemble_htr.lm.ngrams import BOS_ID, Floats, NGramModel, encode, stream_logprob
 from ensemble_htr.lm.recipe import Recipe, component_lines
 from ensemble_htr.lm.shelf import card_text, lock_text
+from ensemble_htr.lm.symbols import SPECIALS
+from ensemble_htr.lm.words import bounded, split
 from ensemble_htr.text import profile
 
 __all__ = ["Built", "Score", "build", "data_root", "write_product"]
@@ -36,13 +38,13 @@ SUFFIXES = (".arpa", ".arpa.xz", ".arpa.gz")
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a model predicts a text: bits per character, line ends counted as characters."""
+    """How a model predicts a text: bits per token (character or word), line ends counted too."""
 
     name: str
     ngrams: int
     bytes: int  # of the packed product; 0 where it was not packed
     bits: float
-    documents: tuple[tuple[str, float], ...]  # name of a document, bits per character
+    documents: tuple[tuple[str, float], ...]  # name of a document, bits per token
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,30 @@ class _Kitchen:
             self.lines[part.name] = component_lines(part, root, recipe.profile, read)
             size = sum(map(len, self.lines[part.name]))
             say(f"{part.name}: {len(self.lines[part.name]):,} lines, {size:,} characters")
-        self.vocab = vocabulary(line for lines in self.lines.values() for line in lines)
-        norm = profile(recipe.profile)
-        self.held = read_texts([root / p for p in recipe.held_out], norm) if recipe.held_out else []
-        self.report = read_texts([root / p for p in recipe.report], norm) if recipe.report else []
+        self.held = self._read(recipe.held_out, recipe, root)
+        self.report = self._read(recipe.report, recipe, root)
+        if recipe.level == "char":
+            self.vocab = vocabulary(line for lines in self.lines.values() for line in lines)
+        else:
+            self.lines = {name: split(lines) for name, lines in self.lines.items()}
+            self.vocab = bounded(self.lines, recipe.vocabulary)
+            say(f"{len(self.vocab) - len(SPECIALS):,} words{self._unknown()}")
         self._models: dict[tuple[str, int], NGramModel] = {}
+
+    @staticmethod
+    def _read(names: Sequence[str], recipe: Recipe, root: Path) -> list[Text]:
+        if not names:
+            return []
+        texts = read_texts([root / name for name in names], profile(recipe.profile))
+        if recipe.level == "char":
+            return texts
+        return [replace(text, lines=tuple(split(text.lines))) for text in texts]
+
+    def _unknown(self) -> str:
+        known = set(self.vocab)
+        words = [word for text in self.report for line in text.lines for word in line]
+        missed = sum(word not in known for word in words)
+        return f"; {missed / len(words):.1%} of the report text are others" if words else ""
 
     def model(self, component: str, order: int) -> NGramModel:
         if (component, order) not in self._models:
@@ -105,7 +126,7 @@ class _Kitchen:
         return fit_weights(models, stream, share, recipe.gamma)
 
     def score(self, name: str, model: NGramModel, size: int = 0) -> Score:
-        """Bits per character of the report text, over all and per document."""
+        """Bits per token of the report text, over all and per document."""
         stream = encode((line for t in self.report for line in t.lines), self.vocab)
         asked = stream != BOS_ID
         bits = -stream_logprob(model, stream) / np.log(2.0)
@@ -149,7 +170,7 @@ def build(recipe: Recipe, root: Path, say: Say = lambda _: None) -> Built:
         )
         model, _ = kitchen.cook(own)
         rivals.append(kitchen.score(rival.name, model))
-        say(f"candidate {rival.name}: {rivals[-1].bits:.3f} bits per character")
+        say(f"candidate {rival.name}: {rivals[-1].bits:.3f} bits per {recipe.unit}")
     model, weights = kitchen.cook(recipe)
     buffer = io.BytesIO()
     write_arpa(model, buffer, recipe.decimals)
@@ -158,7 +179,8 @@ def build(recipe: Recipe, root: Path, say: Say = lambda _: None) -> Built:
     if kitchen.report:  # of what was written, rounding and all
         written = read_arpa(io.BytesIO(arpa), recipe.name)
         score = kitchen.score(recipe.name, written, len(_pack(arpa, ".arpa.xz")))
-        say(f"{recipe.name}: {score.bits:.3f} bits per character, {score.ngrams:,} n-grams")
+        bits = f"{score.bits:.3f} bits per {recipe.unit}"
+        say(f"{recipe.name}: {bits}, {score.ngrams:,} n-grams")
     return Built(recipe, arpa, model.counts(), weights, score, tuple(rivals))
 
 

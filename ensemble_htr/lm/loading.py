@@ -19,7 +19,7 @@ from ensemble_htr.lm import kenlm_backend
 from ensemble_htr.lm.arpa import MAX_BYTES, ArpaModel, read_arpa, read_header
 from ensemble_htr.protocols import LanguageModel
 
-__all__ = ["Backend", "load", "text_logprob"]
+__all__ = ["Backend", "load", "opened", "text_logprob"]
 
 Backend = Literal["auto", "kenlm", "arpa"]
 BACKENDS = ("auto", "kenlm", "arpa")
@@ -42,14 +42,14 @@ def load(path: Path, backend: Backend = "auto") -> LanguageModel:
         if backend == "arpa":
             raise AssetError(f"{path}: only KenLM reads its binary form; use the ARPA file")
         return kenlm_backend.KenLMModel(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         order = len(read_header(file, str(path)))
     if backend == "auto":
         fits = order <= kenlm_backend.MAX_ORDER and kenlm_backend.available()
         backend = "kenlm" if fits else "arpa"
     if backend == "kenlm":
         return _with_kenlm(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         return ArpaModel(read_arpa(file, str(path)))
 
 
@@ -63,7 +63,7 @@ def text_logprob(lm: LanguageModel, tokens: Sequence[str]) -> float:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
     """The unpacked bytes of a plain, xz or gzip file; read errors become `AssetError`."""
     try:
         if path.suffix == ".xz":
@@ -90,7 +90,7 @@ def _with_kenlm(path: Path) -> LanguageModel:
     try:
         return kenlm_backend.KenLMModel(_unpacked(path))
     except _NoRoomError:  # then without the cache: our reader needs no unpacked file
-        with _opened(path) as file:
+        with opened(path) as file:
             return ArpaModel(read_arpa(file, str(path)))
 
 
@@ -107,7 +107,7 @@ def _unpacked(path: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise _NoRoomError from error
     try:
-        with os.fdopen(handle, "wb") as sink, _opened(path) as source:
+        with os.fdopen(handle, "wb") as sink, opened(path) as source:
             _copy(source, sink, path)
         os.replace(name, target)
     except BaseException:

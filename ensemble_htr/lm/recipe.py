@@ -49,6 +49,8 @@ class Recipe:
     attribution: tuple[str, ...] = ()  # lines for the card
     limits: tuple[str, ...] = ()  # where it fails, lines for the card
     profile: str = "fr-archive"
+    level: Literal["char", "word"] = "char"  # what a token is
+    vocabulary: int = 0  # words kept at level "word", the most frequent; 0 = all
     order: int = 6
     gamma: float = 0.0  # trust in a component by its probability of the context: see interpolate
     prune: float = 0.0  # relative rise of perplexity that an n-gram may cost to be dropped
@@ -59,12 +61,21 @@ class Recipe:
     report: tuple[str, ...] = ()  # text to measure bits per character on
     candidates: tuple[Candidate, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What a token is called in cards and messages."""
+        return "character" if self.level == "char" else "word"
+
     def __post_init__(self) -> None:
         profile(self.profile)
         if not 1 <= self.order <= MAX_ORDER:
             raise ValueError(f"order is {self.order}; wanted 1 to {MAX_ORDER}")
         if not self.components:
             raise ValueError("a recipe needs at least one component")
+        if self.level not in ("char", "word") or self.vocabulary < 0:
+            raise ValueError('level must be "char" or "word", vocabulary 0 or more')
+        if self.vocabulary and self.level == "char":
+            raise ValueError('a bounded vocabulary is for level "word"; drop it, or set level')
         names = [c.name for c in self.components]
         if len(set(names)) != len(names):
             raise ValueError("two components share a name")

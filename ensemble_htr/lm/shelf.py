@@ -49,7 +49,7 @@ def lock_text(built: Built, product: str, packed: bytes, root: Path) -> str:
         "weights": {
             part.name: round(w, 6) for part, w in zip(recipe.components, built.weights, strict=True)
         },
-        "bits_per_char": None if built.score is None else round(built.score.bits, 4),
+        f"bits_per_{recipe.level}": None if built.score is None else round(built.score.bits, 4),
     }
     return json.dumps(lock, indent=1, ensure_ascii=False) + "\n"
 
@@ -61,9 +61,10 @@ def card_text(built: Built, size: int) -> str:
     if recipe.description:
         lines += [recipe.description.strip(), ""]
     lines += [
-        f"Character {recipe.order}-gram, interpolated modified Kneser-Ney, text profile "
-        f"`{recipe.profile}`; {sum(built.counts):,} n-grams ({_dotted(built.counts)}); "
-        f"{size:,} bytes packed; log10 to {recipe.decimals} places. Written by "
+        f"{recipe.unit.capitalize()} {recipe.order}-gram, interpolated modified Kneser-Ney, "
+        f"text profile `{recipe.profile}`; "
+        f"{sum(built.counts):,} n-grams ({_dotted(built.counts)}); {size:,} bytes packed; "
+        f"log10 to {recipe.decimals} places. Written by "
         "`ensemble-htr lm build`.",
         "",
         "## Made of",
@@ -83,7 +84,7 @@ def card_text(built: Built, size: int) -> str:
     if recipe.prune:
         lines += [f"Pruned by relative entropy, threshold {recipe.prune:g}."]
     if built.score:
-        lines += _scores(built.score, built.rivals, ", ".join(recipe.report))
+        lines += _scores(built.score, built.rivals, ", ".join(recipe.report), recipe.unit)
     for title, rows in (("Where it fails", recipe.limits), ("Credit", recipe.attribution)):
         if rows:
             lines += ["", f"## {title}", "", *(f"- {row}" for row in rows)]
@@ -96,20 +97,20 @@ def _dotted(counts: tuple[int, ...]) -> str:
     return " / ".join(f"{c:,}" for c in counts)
 
 
-def _scores(score: Score, rivals: tuple[Score, ...], where: str) -> list[str]:
+def _scores(score: Score, rivals: tuple[Score, ...], where: str, unit: str) -> list[str]:
     lines = [
         "",
         "## What it scores",
         "",
-        f"Bits per character on {where} (a line's end counts as a character; chosen there).",
+        f"Bits per {unit} on {where} (a line's end counts as a {unit}; chosen there).",
         "",
-        "| model | n-grams | bits per character | documents alike |",
+        f"| model | n-grams | bits per {unit} | documents alike |",
         "|---|---|---|---|",
     ]
     for row in (*rivals, score):
         mean = sum(b for _, b in row.documents) / len(row.documents)
         mark = "**" if row is score else ""
         lines.append(f"| {mark}{row.name}{mark} | {row.ngrams:,} | {row.bits:.3f} | {mean:.3f} |")
-    lines += ["", "Per document:", "", "| document | bits per character |", "|---|---|"]
+    lines += ["", "Per document:", "", f"| document | bits per {unit} |", "|---|---|"]
     lines += [f"| {name} | {bits:.3f} |" for name, bits in score.documents]
     return lines

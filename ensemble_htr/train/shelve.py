@@ -1,7 +1,8 @@
 """Put a finished run on the models shelf: weights, log, plot, lock and card.
 
 Run with ``python -m ensemble_htr.train.shelve runs/crnn models/crnn``; the folder's
-``recipe.toml`` must be the one that the run was made from.
+``recipe.toml`` must be the one that the run was made from. What the recipe does not tell of the run
+(a schedule changed on the way, a pause) stands in ``history.md`` there and enters the card.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def shelve(run: Path, folder: Path) -> None:
         shutil.copyfile(run / name, folder / name)
     plot_log(folder / "log.jsonl", folder / "log.png")
     rows = [json.loads(row) for row in (run / "log.jsonl").read_text().splitlines() if row]
-    atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows))
+    history = folder / "history.md"
+    told = history.read_text(encoding="utf-8").strip() if history.exists() else ""
+    atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows, told))
     files = ["model.safetensors", "recipe.toml", "log.jsonl"]
     write_lock(
         folder,
@@ -56,13 +59,16 @@ def _parameters(weights: Weights) -> int:
     return sum(t.numel() for n, t in weights.tensors.items() if "running_" not in n and t.ndim)
 
 
-def _card(name: str, recipe: Recipe, weights: Weights, rows: list[dict[str, Any]]) -> str:
+def _card(
+    name: str, recipe: Recipe, weights: Weights, rows: list[dict[str, Any]], history: str
+) -> str:
     best = min(rows, key=lambda r: r["val_cer_letters"])
     last = rows[-1]
     before = rows[-3] if len(rows) >= 3 else rows[0]
     epochs = max(1, last["epoch"] - before["epoch"])
     slope = 100 * (last["val_cer_letters"] - before["val_cer_letters"]) / epochs
     sources = ", ".join(f"{s.path} (share {s.share})" for s in recipe.data.train)
+    told = f"- **History of this run**: {history}\n" if history else ""
     return f"""# {name}
 
 {recipe.description}.
@@ -78,7 +84,7 @@ def _card(name: str, recipe: Recipe, weights: Weights, rows: list[dict[str, Any]
   tests are in `eval/recognition.md`.
 - **Where it stands**: over the last {epochs} epochs the CER went by {slope:+.2f} points an epoch;
   {_state(last["epoch"], recipe)}. A longer schedule can go on from these weights.
-- **Where it fails**: hands and spellings far from French registers, wills and letters of 1830-1939;
+{told}- **Where it fails**: hands and spellings far from French registers, wills and letters of 1830-1939;
   other alphabets; lines of more than one row.
 - **Licence**: {LICENCE}.
 """

@@ -84,8 +84,8 @@ def _card(
   tests are in `eval/recognition.md`.
 - **Where it stands**: over the last {epochs} epochs the CER went by {slope:+.2f} points an epoch;
   {_state(last["epoch"], recipe)}. A longer schedule can go on from these weights.
-{told}- **Where it fails**: hands and spellings far from French registers, wills and letters of 1830-1939;
-  other alphabets; lines of more than one row.
+{told}- **Where it fails**: hands and spellings far from French registers, wills and letters of
+  1830-1939; other alphabets; lines of more than one row.
 - **Licence**: {LICENCE}.
 """
 

@@ -1,5 +1,5 @@
-"""The journal of an output folder: which pages are finished and from what they were made, which
-failed how often, and who is at work on which.
+"""The journal of an output folder: which pages are finished and from what they were made, and which
+failed how often. With the leases it is also who is at work on which.
 
 One SQLite file, ``OUT/.ensemble-htr/journal.sqlite``, written by parent processes only, without
 write-ahead log (so that it is one file, and works on network drives). Every change is one
@@ -8,20 +8,20 @@ transaction: a run that is killed at any moment leaves a whole journal.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ensemble_htr.batch.leases import BEAT, Run
+from ensemble_htr.batch.base import raw, told, transaction
+from ensemble_htr.batch.leases import Leases
 from ensemble_htr.errors import OutputError
 from ensemble_htr.io.files import is_temporary, temporary_name
 
@@ -45,23 +45,16 @@ CREATE TABLE IF NOT EXISTS attempts (
     stamp TEXT NOT NULL,
     at REAL NOT NULL             -- seconds since the epoch
 );
-CREATE TABLE IF NOT EXISTS leases (key TEXT PRIMARY KEY, run TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL,
-    started TEXT NOT NULL, beat REAL NOT NULL
-);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _PAGE = "SELECT fingerprint, outputs, stamp FROM pages WHERE key = ?"
-_HOLDER = "SELECT runs.* FROM leases JOIN runs ON leases.run = runs.id WHERE key = ?"
 _FAILED = """INSERT INTO attempts VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT (key) DO UPDATE SET
     count = CASE WHEN stamp = excluded.stamp THEN count + 1 ELSE 1 END,
     path = excluded.path, error = excluded.error, stamp = excluded.stamp, at = excluded.at"""
 _CHANGED = """INSERT INTO notes VALUES ('changed', '1') ON CONFLICT (name) DO UPDATE SET
     value = CAST(value AS INTEGER) + 1"""
 _ATTEMPT = "SELECT key, path, error, count, stamp FROM attempts"
-_CHECKS = (_PAGE.replace("= ?", "= ''"), _ATTEMPT, "SELECT key, run FROM leases",
-           "SELECT id, host, boot, pid, started, beat FROM runs")  # fmt: skip
+_CHECKS = (_PAGE.replace("= ?", "= ''"), _ATTEMPT, "SELECT name, value FROM notes")
 _WAIT = 60.0  # seconds for another run (a shard) to finish its write
 
 Statement = tuple[str, tuple[object, ...]]
@@ -89,12 +82,13 @@ class Attempt:
 class Journal:
     """Open it with `Journal.open`, close it, or use it as a context manager."""
 
-    def __init__(self, out: Path, base: sqlite3.Connection, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, out: Path, base: sqlite3.Connection, leases: Leases, say: Callable[[str], object]
+    ) -> None:
         self._out = out
         self._base: sqlite3.Connection | None = base
+        self._leases: Leases | None = leases
         self._say = say
-        self._run = Run.own()
-        self._ended = threading.Event()
 
     @classmethod
     def open(cls, out: Path, say: Callable[[str], object]) -> Journal:
@@ -105,8 +99,9 @@ class Journal:
         path = out / HIDDEN / "journal.sqlite"
         try:
             path.parent.mkdir(exist_ok=True)
+            leases = Leases(path.with_name("leases.sqlite"), lambda: _clear(out))
             try:
-                journal = cls(out, _connect(path), say)
+                base = _connect(path)
             except sqlite3.OperationalError:  # locked, read-only: not a matter of its content
                 raise
             except sqlite3.DatabaseError as error:
@@ -114,12 +109,10 @@ class Journal:
                 os.replace(path, aside)
                 say(f"{path}: damaged ({error}); put aside, a new one is begun: every page counts "
                     "as unfinished")  # fmt: skip
-                journal = cls(out, _connect(path), say)
-            journal._begin()
+                base = _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"{path}: the journal cannot be written: {error}") from None
-        threading.Thread(target=journal._live, args=(path,), daemon=True).start()
-        return journal
+        return cls(out, base, leases, say)
 
     # ---- what earlier runs did -----------------------------------------------------------
 
@@ -161,20 +154,11 @@ class Journal:
     def claim(self, keys: Sequence[str]) -> dict[str, str]:
         """Lease the pages to this run; those that another living run has are returned with who
         it is. Without a journal (it failed) all are ours."""
-        taken: dict[str, str] = {}
-        if self._base is None:
-            return taken
         try:
-            with _transaction(self._base) as base:
-                for key in keys:
-                    holder = base.execute(_HOLDER, (_raw(key),)).fetchone()
-                    if holder and holder[0] != self._run.id and Run(*holder).alive():
-                        taken[key] = str(Run(*holder))
-                    else:
-                        base.execute("REPLACE INTO leases VALUES (?, ?)", (_raw(key), self._run.id))
+            return {} if self._leases is None else self._leases.claim(keys)
         except sqlite3.Error as error:
             self._give_up(error)
-        return taken
+            return {}
 
     def record(
         self, key: str, finished: Finished, outputs: Sequence[str], lines: int, seconds: float
@@ -185,8 +169,8 @@ class Journal:
             ("REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?)", row),
             (_CHANGED, ()),
             ("DELETE FROM attempts WHERE key = ?", (key,)),
-            ("DELETE FROM leases WHERE key = ?", (key,)),
         )
+        self.release(key)
 
     def restamp(self, key: str, stamp: str) -> None:
         """Page ``key`` is still finished, though its files were touched."""
@@ -197,12 +181,16 @@ class Journal:
         self._write(
             (_FAILED, (key, path, error, stamp, time.time())),
             ("DELETE FROM pages WHERE key = ?", (key,)),
-            ("DELETE FROM leases WHERE key = ?", (key,)),
         )
+        self.release(key)
 
     def release(self, key: str) -> None:
-        """Give a page back that this run leased and did not come to."""
-        self._write(("DELETE FROM leases WHERE key = ?", (key,)))
+        """The page is done with; others may have it."""
+        try:
+            if self._leases is not None:
+                self._leases.release(key)
+        except sqlite3.Error as error:
+            self._give_up(error)
 
     def set_note(self, name: str, value: str) -> None:
         """Keep a word for later runs."""
@@ -210,11 +198,13 @@ class Journal:
 
     def close(self) -> None:
         """Give back all leases of this run."""
-        self._ended.set()
-        self._write(*_forget(self._run.id))
-        if self._base is not None:
-            self._base.close()
-            self._base = None
+        leases, self._leases = self._leases, None
+        base, self._base = self._base, None
+        if leases is not None:
+            with contextlib.suppress(sqlite3.Error):  # then their run is seen to be dead
+                leases.close()
+        if base is not None:
+            base.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -229,37 +219,14 @@ class Journal:
 
     # ---- inside --------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        """Enter this run. All in one transaction, so that nobody begins to write meanwhile."""
-        assert self._base is not None
-        with _transaction(self._base) as base:
-            others = [Run(*row) for row in base.execute("SELECT * FROM runs").fetchall()]
-            for other in others:
-                if not other.alive():
-                    for statement in _forget(other.id):
-                        base.execute(*statement)
-            base.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)", astuple(self._run))
-            if not any(other.alive() for other in others):
-                _clear(self._out)
-
-    def _live(self, path: Path) -> None:
-        """The heartbeat, in a thread with a connection of its own."""
-        while not self._ended.wait(BEAT):
-            try:
-                base = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
-                base.execute("UPDATE runs SET beat = ? WHERE id = ?", (time.time(), self._run.id))
-                base.close()
-            except sqlite3.Error:
-                continue  # whoever writes a page next will say what is wrong
-
     def _write(self, *statements: Statement) -> None:
         """One transaction; nothing where the journal has failed."""
         if self._base is None:
             return
         try:
-            with _transaction(self._base) as base:
+            with transaction(self._base) as base:
                 for query, values in statements:
-                    base.execute(query, tuple(map(_raw, values)))
+                    base.execute(query, tuple(map(raw, values)))
         except sqlite3.Error as error:
             self._give_up(error)
 
@@ -267,56 +234,24 @@ class Journal:
         try:
             if self._base is None:
                 return []
-            rows = self._base.execute(query, tuple(map(_raw, values))).fetchall()
-            return [tuple(map(_told, row)) for row in rows]
+            rows = self._base.execute(query, tuple(map(raw, values))).fetchall()
+            return [tuple(map(told, row)) for row in rows]
         except sqlite3.Error as error:
             self._give_up(error)
             return []
 
     def _give_up(self, error: Exception) -> None:
         """Results matter more than the journal: go on without it."""
-        self._ended.set()
         self._say(f"the journal of {self._out} fails ({error}): pages of this run that it does not "
                   "know will be read again next time")  # fmt: skip
-        if self._base is not None:
-            self._base.close()
-            self._base = None
-
-
-def _raw(value: object) -> object:
-    """As SQLite may hold it: a file's name need not be UTF-8."""
-    if isinstance(value, str) and not value.isascii():
-        data = value.encode("utf-8", "surrogatepass")
-        return value if data.decode("utf-8", "replace") == value else data
-    return value
-
-
-def _told(value: object) -> object:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
-
-
-def _forget(run: str) -> list[Statement]:
-    tables = ("leases WHERE run", "runs WHERE id")
-    return [(f"DELETE FROM {table} = ?", (run,)) for table in tables]
-
-
-@contextmanager
-def _transaction(base: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    base.execute("BEGIN IMMEDIATE")
-    try:
-        yield base
-    except BaseException:
-        if base.in_transaction:
-            base.execute("ROLLBACK")
-        raise
-    base.execute("COMMIT")
+        self.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     base = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
     try:
         base.execute("PRAGMA journal_mode = DELETE")
-        with _transaction(base):
+        with transaction(base):
             for table in _TABLES.split(";\n"):
                 base.execute(table)
         for check in _CHECKS:

@@ -106,8 +106,11 @@ def _note(journal: Journal, outcome: Outcome) -> None:
         journal.record(outcome.key, finished, names, outcome.lines, outcome.seconds)
     elif outcome.state == "failed":
         journal.failed(outcome.key, outcome.path, outcome.message, outcome.stamp)
-    elif outcome.state == "skipped" and outcome.stamp:
-        journal.restamp(outcome.key, outcome.stamp)
+    elif outcome.state == "skipped":
+        if outcome.stamp:
+            journal.restamp(outcome.key, outcome.stamp)
+        if outcome.fingerprint:  # it was looked into, hence leased
+            journal.release(outcome.key)
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from ensemble_htr.io.images import IMAGE_SUFFIXES
@@ -94,12 +95,30 @@ def find_image(xml: Path, name: str, stem: str) -> Path | None:
     wanted = [base.casefold(), *(s + suffix for s in stems for suffix in IMAGE_SUFFIXES)]
     rank = {w: i for i, w in reversed(list(enumerate(wanted))) if w.endswith(IMAGE_SUFFIXES)}
     found = [
-        (rank[file.name.casefold()], place, file)
+        (rank[name], place, file)
         for place, folder in enumerate(folders)
-        for file in list_files(folder)
-        if file.name.casefold() in rank
+        for names in (_names(folder, _changed(folder)),)
+        for name in names.keys() & rank.keys()
+        for file in names[name]
     ]
     return min(found, key=lambda f: (f[0], f[1], natural_key(f[2])))[2] if found else None
+
+
+@lru_cache(maxsize=16)
+def _names(folder: Path, changed: int) -> dict[str, list[Path]]:
+    """The files of a folder by case-folded name; ``changed`` is only there so that a folder that
+    was changed is listed anew (a folder of 10,000 pages must not be listed 10,000 times)."""
+    names: dict[str, list[Path]] = {}
+    for file in list_files(folder) if changed else ():
+        names.setdefault(file.name.casefold(), []).append(file)
+    return names
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 def _image_folders(xml: Path) -> list[Path]:

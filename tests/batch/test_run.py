@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_htr.batch.outcomes import Outcome
@@ -73,6 +73,7 @@ def test_a_stream_keeps_the_order_whatever_comes_first(order: list[int], bad: se
     assert stream.getvalue() == bytes(65 + i for i in range(8) if i not in bad)
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.permutations(range(5)))
 def test_parts_are_joined_in_order(order: list[int]) -> None:
     import tempfile

@@ -1,17 +1,21 @@
-"""A folder with one good page, and the command line over it: whatever lies beside the good page,
-it is written, and the bad one is one line."""
+"""A folder of bad pages around a good one, and the command line over it: the good page is written
+whatever lies beside it, and each bad one is one line. One run serves all cases of a kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 
-Run = Callable[..., tuple[int, str, str]]
 NS = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
 COORDS = '<Coords points="5,5 195,5 195,35 5,35"/><Baseline points="5,28 195,28"/>'
+TINY = ("--format", "txt", "--model", "tiny", "--recognizers", "crnn", "--no-lm", "--jobs", "1")
 
 
 def page_xml(stem: str, geometry: str = COORDS, text: str = "le père", lines: int = 1) -> str:
@@ -31,56 +35,75 @@ def draw(path: Path) -> None:
     """A page image of 200x40 pixels with something on it."""
     image = Image.new("L", (200, 40), 255)
     ImageDraw.Draw(image).text((10, 15), "le pere", fill=0)
-    image.save(path)
+    image.save(path, "PNG")
 
 
-@pytest.fixture
-def pages(tmp_path: Path) -> Path:
-    """A folder with the page ``good``."""
-    folder = tmp_path / "pages"
-    folder.mkdir()
+def good_page(folder: Path) -> Path:
+    """The page ``good`` in ``folder`` (made if missing); returns the folder."""
+    folder.mkdir(exist_ok=True)
     (folder / "good.xml").write_text(page_xml("good"), encoding="utf-8")
     draw(folder / "good.png")
     return folder
 
 
 class Verdict:
-    """What came of a run over the folder: exit status, complaints, talk, names in OUT."""
+    """What came of a command: exit status, talk, complaints, seconds of the processor, OUT."""
 
-    def __init__(self, code: int, talk: str, out: Path) -> None:
-        assert "Traceback" not in talk and "unexpected" not in talk, talk
-        self.code, self.talk, self.out = code, talk, out
-        self.complaints = [x for x in talk.splitlines() if x.startswith("ensemble-htr: error: ")]
-        self.written = {p.name for p in out.glob("*.txt")} if out.is_dir() else set()
+    def __init__(self, words: Iterable[object], out: Path, home: Path) -> None:
+        from ensemble_htr.cli.main import main
 
-    def is_about(self, name: str, *words: str) -> None:
-        """One page failed, in one line that names it and says ``words``; the good one is there."""
-        assert self.code == 1 and len(self.complaints) == 1, self.talk
-        (line,) = self.complaints
-        assert name in line and len(line) < 800, line
+        talk, begun = io.StringIO(), time.process_time()
+        notices = logging.StreamHandler(talk)
+        log = logging.getLogger()  # as pytest's, which keeps our own from speaking
+        log.addHandler(notices)
+        self.shown = io.BytesIO()
+        try:
+            with pytest.MonkeyPatch.context() as patch, redirect_stderr(talk):
+                patch.setenv("ENSEMBLE_HTR_HOME", str(home))
+                with redirect_stdout(io.TextIOWrapper(self.shown, write_through=True)) as stdout:
+                    with pytest.raises(SystemExit) as ended:
+                        main([str(word) for word in words])
+                    stdout.detach()
+        finally:
+            log.removeHandler(notices)
+        self.code, self.out = int(ended.value.code or 0), out
+        self.seconds = time.process_time() - begun
+        self.talk = talk.getvalue()
+        assert "Traceback" not in self.talk and "unexpected" not in self.talk, self.talk
+        self.lines = self.talk.splitlines()
+        self.complaints = [x for x in self.lines if x.startswith("ensemble-htr: error: ")]
+        assert (self.code != 0) == bool(self.complaints), self.talk
+
+    @property
+    def written(self) -> set[str]:
+        return {p.stem for p in self.out.glob("*.txt")} if self.out.is_dir() else set()
+
+    def complaint(self, name: str, *words: str) -> None:
+        """There is one complaint that names the file; it says ``words``, and its page is not there
+        while the good one is."""
+        (line,) = (line for line in self.complaints if name in line)
+        assert len(line) < 800 and line.isprintable(), line
         assert all(word in line for word in words), line
-        assert self.written == {"good.txt"}, self.written
+        assert self.code == 1 and "good" in self.written
+        assert Path(name).stem not in self.written
 
 
-@pytest.fixture
-def read(
-    here: Run,
-    tiny_home: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> Callable[..., Verdict]:
+@pytest.fixture(scope="session")
+def transcribe(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Verdict]:
     """``transcribe`` the inputs with a very small recognizer."""
-    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
 
-    def run(*inputs: object, out: Path | None = None, options: tuple[str, ...] = ()) -> Verdict:
-        place = tmp_path / "out" if out is None else out
-        words = ["--model", "tiny", "--recognizers", "crnn", "--no-lm", "--jobs", 1]
-        code, _, talk = here(
-            "transcribe", *inputs, "-o", place, "--format", "txt", *words, *options
-        )
-        talk += "".join(f"{message}\n" for message in caplog.messages)  # pytest takes these away
-        caplog.clear()
-        return Verdict(code, talk, place)
+    def run(*inputs: object, out: Path | None = None, options: Iterable[str] = ()) -> Verdict:
+        place = tmp_path_factory.mktemp("out") if out is None else out
+        return Verdict(["transcribe", *inputs, "-o", place, *TINY, *options], place, tiny_home)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def verb(votes_home: Path) -> Callable[..., Verdict]:
+    """Any command, with a shelf that has no recognizers; ``out`` is where it writes."""
+
+    def run(*words: object, out: Path) -> Verdict:
+        return Verdict(words, out, votes_home)
 
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from .conftest import Verdict, draw, page_xml
+from .conftest import Verdict, draw, good_page, page_xml
 
-Read = Callable[..., Verdict]
+Transcribe = Callable[..., Verdict]
 SECRET = "the-secret-of-this-machine"
 GOOD = page_xml("bad")
 BOMB = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 12))
@@ -53,62 +52,73 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "an encoding that nobody has": (GOOD.replace("UTF-8", "x-none").encode(), "encoding"),
     "zeros": (bytes(5000), "not well-formed"),
     "another schema": (b'<TEI xmlns="http://www.tei-c.org/ns/1.0"/>', "<TEI>"),
-    "a name of 100,000 letters": (b"<" + b"x" * 100_000 + b"/>", "bad.xml"),
+    "a name of 100,000 letters": (b"<" + b"x" * 100_000 + b"/>", ""),
     "escapes for the terminal": (b"<a \x1b[31m/>", "not well-formed"),
 }
+HTML = {
+    f"hOCR: {case}": (HOSTILE[case][0].replace(b"PcGts", b"html"), "")
+    for case in ("entity bomb", "external entity", "10 MB of noise", "empty")
+}
+FILES = {case: f"x{i:02}.xml" for i, case in enumerate(HOSTILE)}
+FILES |= {case: f"h{i:02}.hocr" for i, case in enumerate(HTML)}
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_xml_is_one_line(case: str, pages: Path, read: Read) -> None:
-    data, word = HOSTILE[case]
-    (pages / "secret.txt").write_text(SECRET)
-    (pages / "bad.xml").write_bytes(data)
-    draw(pages / "bad.png")
-    begun = time.process_time()
-    found = read(pages)
-    assert time.process_time() - begun < 20
-    found.is_about("bad.xml", word)
-    assert SECRET not in found.talk and "\x1b" not in found.talk
+@pytest.fixture(scope="module")
+def crowd(transcribe: Transcribe, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    folder = good_page(tmp_path_factory.mktemp("xml"))
+    (folder / "secret.txt").write_text(SECRET)
+    for name, (data, _) in {**HOSTILE, **HTML}.items():
+        stem = FILES[name].rsplit(".")[0]
+        (folder / FILES[name]).write_bytes(data)
+        draw(folder / f"{stem}.png")
+    with open(folder / "large.xml", "wb") as file:
+        file.write(b"<PcGts>")
+        file.truncate(65 << 20)
+    return transcribe(folder)
 
 
-@pytest.mark.parametrize("case", ["entity bomb", "external entity", "10 MB of noise", "empty"])
-def test_hostile_hocr_is_one_line(case: str, pages: Path, read: Read) -> None:
-    (pages / "bad.hocr").write_bytes(HOSTILE[case][0].replace(b"PcGts", b"html"))
-    draw(pages / "bad.png")
-    found = read(pages)
-    found.is_about("bad.hocr")
-    assert SECRET not in found.talk
+@pytest.mark.parametrize("case", [*HOSTILE, *HTML])
+def test_hostile_xml_is_one_line(case: str, crowd: Verdict) -> None:
+    crowd.complaint(FILES[case], {**HOSTILE, **HTML}[case][1])
+
+
+def test_65_mb_of_xml_are_refused_unread(crowd: Verdict) -> None:
+    crowd.complaint("large.xml", "MB of XML")
+
+
+def test_they_cost_little_and_tell_nothing(crowd: Verdict) -> None:
+    assert crowd.seconds < 40
+    assert crowd.written == {"good"} and len(crowd.complaints) == len(FILES) + 1
+    assert SECRET not in crowd.talk and "\x1b" not in crowd.talk
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
-def test_wide_letters_without_a_mark_are_known(encoding: str, pages: Path, read: Read) -> None:
-    (pages / "bad.xml").write_bytes(GOOD.encode(encoding))
-    draw(pages / "bad.png")
-    found = read(pages)
-    assert found.code == 0 and found.written == {"good.txt", "bad.txt"}
+def test_wide_letters_without_a_mark_are_known(
+    encoding: str, tmp_path: Path, transcribe: Transcribe
+) -> None:
+    folder = good_page(tmp_path / "pages")
+    (folder / "bad.xml").write_bytes(GOOD.encode(encoding))
+    draw(folder / "bad.png")
+    found = transcribe(folder)
+    assert found.code == 0 and found.written == {"good", "bad"}
 
 
-def test_65_mb_of_xml_are_refused_unread(pages: Path, read: Read) -> None:
-    with open(pages / "bad.xml", "wb") as file:
-        file.write(b"<PcGts>")
-        file.truncate(65 << 20)
-    read(pages).is_about("bad.xml", "MB of XML")
+METADATA = {
+    "mets.xml": '<mets:mets xmlns:mets="http://www.loc.gov/METS/"/>',  # Transkribus, OCR-D
+    "METS.xml": '<mets xmlns="http://www.loc.gov/METS/"/>',  # eScriptorium
+    "metadata.xml": "<trpDocMetadata><docId>1</docId></trpDocMetadata>",  # Transkribus
+    "doc.xml": '<RDF xmlns="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>',
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("mets.xml", '<mets:mets xmlns:mets="http://www.loc.gov/METS/"/>'),  # Transkribus, OCR-D
-        ("METS.xml", '<mets xmlns="http://www.loc.gov/METS/"/>'),  # eScriptorium
-        ("metadata.xml", "<trpDocMetadata><docId>1</docId></trpDocMetadata>"),  # Transkribus
-        ("doc.xml", '<RDF xmlns="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>'),
-    ],
-)
-def test_metadata_of_exports_is_skipped(name: str, content: str, pages: Path, read: Read) -> None:
-    (pages / name).write_text(content)
-    found = read(pages)
-    assert found.code == 0 and not found.complaints and found.written == {"good.txt"}
-    assert sum(f"{name}: skipped" in line for line in found.talk.splitlines()) == 1, found.talk
+def test_metadata_of_exports_is_skipped(tmp_path: Path, transcribe: Transcribe) -> None:
+    folder = good_page(tmp_path / "pages")
+    for name, content in METADATA.items():
+        (folder / name).write_text(content)
+    found = transcribe(folder)
+    assert found.code == 0 and found.written == {"good"}
+    for name in METADATA:
+        assert sum(f"{name}: skipped" in line for line in found.lines) == 1, found.talk
 
 
 ABSURD = {
@@ -128,48 +138,72 @@ ABSURD = {
 DRAWN = ("self-crossing", "turning back", "no height", "upright", "100,000 points")
 
 
+SIZES = ("1e300", "-5", "0", "nan", "99999999999", "")
+
+
+@pytest.fixture(scope="module")
+def shapes(transcribe: Transcribe, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    folder = good_page(tmp_path_factory.mktemp("shapes"))
+    for i, geometry in enumerate(ABSURD.values()):
+        (folder / f"g{i:02}.xml").write_text(page_xml(f"g{i:02}", geometry, lines=2), "utf-8")
+        draw(folder / f"g{i:02}.png")
+    for i, size in enumerate(SIZES):
+        xml = page_xml(f"s{i:02}").replace('imageWidth="200"', f'imageWidth="{size}"')
+        (folder / f"s{i:02}.xml").write_text(xml, "utf-8")
+        draw(folder / f"s{i:02}.png")
+    return transcribe(folder)
+
+
 @pytest.mark.parametrize("case", ABSURD)
-def test_absurd_geometry(case: str, pages: Path, read: Read) -> None:
+def test_absurd_geometry(case: str, shapes: Verdict) -> None:
     """It is read as well as may be, or said: never a line a point, never a crash."""
-    (pages / "bad.xml").write_text(page_xml("bad", ABSURD[case], lines=2), encoding="utf-8")
-    draw(pages / "bad.png")
-    begun = time.process_time()
-    found = read(pages)
-    assert time.process_time() - begun < 20
-    assert found.code == len(found.complaints) <= 1, found.talk
-    assert "good.txt" in found.written
-    said = sum("bad.xml" in line for line in found.talk.splitlines())
-    assert (0 if case in DRAWN else 1) <= said <= 3, found.talk
+    stem = f"g{list(ABSURD).index(case):02}"
+    said = [line for line in shapes.lines if f"{stem}.xml" in line]
+    assert (0 if case in DRAWN else 1) <= len(said) <= 3, shapes.talk
+    complaints = [line for line in said if line in shapes.complaints]
+    assert len(complaints) == (stem not in shapes.written)
 
 
-@pytest.mark.parametrize("size", ["1e300", "-5", "0", "nan", "99999999999", ""])
-def test_sizes_that_cannot_be(size: str, pages: Path, read: Read) -> None:
-    xml = page_xml("bad").replace('imageWidth="200"', f'imageWidth="{size}"')
-    (pages / "bad.xml").write_text(xml, encoding="utf-8")
-    draw(pages / "bad.png")
-    found = read(pages)
-    assert found.code == len(found.complaints) <= 1 and "good.txt" in found.written
+@pytest.mark.parametrize("size", SIZES)
+def test_sizes_that_cannot_be(size: str, shapes: Verdict) -> None:
+    stem = f"s{SIZES.index(size):02}"
+    complaints = [line for line in shapes.complaints if f"{stem}.png" in line]
+    assert len(complaints) == (stem not in shapes.written)
 
 
-def test_a_path_out_of_the_folder_is_not_followed(pages: Path, read: Read) -> None:
-    outside = pages.parent.parent / f"{pages.parent.name}.png"
-    draw(outside)
-    for name in (f"../../{outside.name}", str(outside), f"file://{outside}", "\x01", "a" * 9999):
-        xml = page_xml("bad").replace('"bad.png"', f'"{name}"').replace("\x01", "&#9;")
-        (pages / "bad.xml").write_text(xml, encoding="utf-8")
-        read(pages).is_about("bad.xml", "no image was found")
-    outside.unlink()
+def test_absurd_geometry_costs_little(shapes: Verdict) -> None:
+    assert shapes.seconds < 40 and "good" in shapes.written
 
 
-def test_markup_in_ids_and_texts_stays_what_it_is(pages: Path, read: Read, tmp_path: Path) -> None:
+def test_a_path_out_of_the_folder_is_not_followed(tmp_path: Path, transcribe: Transcribe) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.parent.mkdir()
+    good_page(folder)
+    draw(tmp_path / "outside.png")
+    names = [
+        "../../outside.png",
+        tmp_path / "outside.png",
+        "file:///outside.png",
+        "&#9;",
+        "a" * 9999,
+    ]
+    for i, name in enumerate(names):
+        xml = page_xml(f"p{i}").replace(f'"p{i}.png"', f'"{name}"')
+        (folder / f"p{i}.xml").write_text(xml, "utf-8")
+    found = transcribe(folder)
+    for i in range(len(names)):
+        found.complaint(f"p{i}.xml", "no image was found")
+
+
+def test_markup_in_ids_and_texts_stays_what_it_is(tmp_path: Path, transcribe: Transcribe) -> None:
+    folder = good_page(tmp_path / "pages")
     xml = page_xml("good", text="&lt;script&gt;&#x202e;]]&gt; &amp;amp; =cmd()")
     xml = xml.replace('"l0"', '"&lt;a href=&apos;x&apos;&gt; &#10;&quot;,=1+1"')
-    (pages / "good.xml").write_text(xml, encoding="utf-8")
-    every = ("--format", "page,hocr,tei,txt,csv,jsonl", "--glyphs")
-    found = read(pages, options=every)
+    (folder / "good.xml").write_text(xml, encoding="utf-8")
+    found = transcribe(folder, options=("--format", "page,hocr,tei,txt,csv,jsonl", "--glyphs"))
     assert found.code == 0, found.talk
-    out = [p for p in (tmp_path / "out").iterdir() if p.suffix in (".xml", ".hocr", ".html")]
-    assert len(out) >= 3
-    for path in out:
+    trees = [p for p in found.out.iterdir() if p.suffix in (".xml", ".hocr", ".html")]
+    assert len(trees) >= 3
+    for path in trees:
         tree = etree.parse(path)
         assert not tree.xpath("//*[local-name()='script' or local-name()='a']")

@@ -23,6 +23,7 @@ from ensemble_htr.assets import resolve, sha256_file
 from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
 from ensemble_htr.config import load_toml, to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
+from ensemble_htr.decode.pyctc import PyctcDecoder, WordOptions
 from ensemble_htr.errors import AssetError, MissingDependencyError, UsageError, did_you_mean
 from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
@@ -30,7 +31,7 @@ from ensemble_htr.io.select import Selection
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.layout.rectify import RectifyOptions
-from ensemble_htr.protocols import LanguageModel, Segmenter, WritingRecognizer
+from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, WritingRecognizer
 from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading, SearchOptions
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ModelConfig:
     combiner: str = ""  # file in the ensemble's folder; "" = unfitted
     beam: BeamOptions = field(default_factory=BeamOptions)
     search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
+    words: WordOptions = WordOptions()  # a second decoder of every recognizer's posteriors
     preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
 
 
@@ -85,6 +87,7 @@ class Pipeline:
     notices: list[str] = field(default_factory=list)
     cache: LineCache | None = None
     segmenter: Segmenter | None = None  # None where no images are read
+    words: Decoder | None = None  # reads what the recognizers saw once more, word by word
 
     @classmethod
     def load(cls, options: PipelineOptions | None = None) -> Pipeline:
@@ -101,9 +104,8 @@ class Pipeline:
         seed = _seed(config, options.segmenter)
         cache = None if options.cache is None else LineCache(options.cache, seed)
         judging, products = Judge(judge, lm), plan.products()
-        return cls(
-            options, config, recognizers, decoders, lm, judging, products, notices, cache, segmenter
-        )
+        return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache,
+                   segmenter, _word_reader(plan))  # fmt: skip
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -217,9 +219,10 @@ class Pipeline:
                 alternatives += fused
                 name = f"{name}-ctc"
             rows.append(greedy(p, name))
-            alternatives += [
-                replace(h, source=name) for h in self.decoders[recognizer.name].decode(p)
-            ]
+            found = self.decoders[recognizer.name].decode(p)
+            if self.words is not None:
+                found = [*found, *self.words.decode(p, self.config.words.n_best)]
+            alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
 
     def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
@@ -307,6 +310,7 @@ class _Plan:
     lm: Path | None
     judge: Path | None
     weights: Mapping[str, Path]  # by recognizer
+    words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
 
     @classmethod
     def of(cls, options: PipelineOptions) -> _Plan:
@@ -316,16 +320,18 @@ class _Plan:
         judge = options.combiner or (folder / config.combiner if config.combiner else None)
         if options.combiner is None and judge is not None and not judge.exists():
             judge = None
+        words = config.words.on and options.lm and options.images
         return cls(
             config,
             _find_lm(config.lm) if options.lm and config.lm else None,
             judge,
             {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
+            _find_words(folder, config.words) if words else {},
         )
 
     def products(self) -> dict[str, str]:
         """The sha256 of each file ("" of one that is missing: loading it says so)."""
-        files = {f"models/{name}": path for name, path in self.weights.items()}
+        files = {f"models/{name}": path for name, path in self.weights.items()} | {**self.words}
         files |= {"combiner": self.judge} if self.judge is not None else {}
         files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
         return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
@@ -335,10 +341,8 @@ def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
     names = options.recognizers or config.recognizers
     for name in names:
         if name not in config.recognizers:
-            raise UsageError(
-                f"model '{options.model}' has no recognizer '{name}'"
-                f"{did_you_mean(name, config.recognizers)}"
-            )
+            hint = did_you_mean(name, config.recognizers)
+            raise UsageError(f"model '{options.model}' has no recognizer '{name}'{hint}")
     return tuple(dict.fromkeys(names))
 
 
@@ -354,6 +358,19 @@ def _load_lm(path: Path) -> LanguageModel:
     from ensemble_htr import lm
 
     return lm.load(path)
+
+
+def _find_words(folder: Path, words: WordOptions) -> dict[str, Path]:
+    model = {f"lm/{words.lm}": _find_lm(words.lm)} if words.lm else {}
+    return model | {f"hotwords/{name}": folder / name for name in words.hotwords}
+
+
+def _word_reader(plan: _Plan) -> Decoder | None:
+    if not plan.words:
+        return None
+    from ensemble_htr.lm.words import gather
+
+    return PyctcDecoder(*gather(plan.words, plan.config.words.most), plan.config.words)
 
 
 def _load_judge(path: Path | None) -> tuple[JudgeModel, list[str]]:
@@ -375,11 +392,8 @@ def _recognizer(name: str, path: Path) -> CtcRecognizer:
 
 @functools.cache
 def _need_images() -> None:
-    for module, library in (
-        ("torch", "PyTorch"),
-        ("cv2", "OpenCV"),
-        ("safetensors", "safetensors"),
-    ):
+    libraries = {"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"}
+    for module, library in libraries.items():
         try:
             __import__(module)
         except ImportError:

@@ -6,6 +6,7 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 import platform
@@ -22,6 +23,7 @@ from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import write_lock
 from ensemble_htr.combine.judge import Judge
 from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
+from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions
 from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
@@ -34,6 +36,7 @@ from ensemble_htr.types import ConfusionNetwork, Posteriors
 __all__ = ["fit_ensemble"]
 
 ALPHAS, BETAS = (0.2, 0.35, 0.5, 0.65, 0.8), (0.0, 0.5, 1.0, 1.5, 2.0)
+_KEPT = ("search", "words", "preprocess")  # tables of model.toml that a fit leaves alone
 ROUNDS = 2  # the judge's proposals depend on its weights: fit, propose again, fit again
 
 
@@ -105,7 +108,9 @@ def _networks(task: tuple[BeamOptions, tuple[Posteriors, ...]]) -> Pair:
     assert _PIPELINE is not None
     beam, posteriors = task
     decoders = {r.name: BeamDecoder(beam, _PIPELINE.lm, r.name) for r in _PIPELINE.recognizers}
-    rows, alternatives = replace(_PIPELINE, decoders=decoders).hypotheses(posteriors)
+    words = _PIPELINE.words if beam.alpha > 0 else None  # silent where the LM is
+    speaking = replace(_PIPELINE, decoders=decoders, words=words)
+    rows, alternatives = speaking.hypotheses(posteriors)
     aligner = SumOfPairsAligner()
     return aligner.align(rows, alternatives), aligner.align(rows)
 
@@ -214,8 +219,19 @@ def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
         "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
         f"recognizers = [{names}]\n"
         f'lm = "{pipeline.config.lm}"\ncombiner = "combiner.json"\n\n[beam]\nbeam = {beam.beam}\n'
-        f"n_best = {beam.n_best}\nalpha = {beam.alpha}\nbeta = {beam.beta}\n",
+        f"n_best = {beam.n_best}\nalpha = {beam.alpha}\nbeta = {beam.beta}\n"
+        + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
     )
+
+
+def _table(name: str, options: Any) -> str:
+    """A table of ``model.toml`` as it was: the keys that differ from their defaults."""
+    plain = to_mapping(type(options)())
+    said = {k: v for k, v in to_mapping(options).items() if v != plain[k]}
+    rows = "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in said.items()
+    )
+    return f"\n[{name}]\n{rows}" if rows else ""
 
 
 @click.command()

@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 
     from ensemble_htr.recognizers.ctc import CtcRecognizer
 
-__all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint"]
+__all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
 _LOG = logging.getLogger("ensemble_htr")
+_TOGETHER = 128  # lines whose posteriors are in memory at once
+_MANY = 4096  # lines of a page that are cut at once
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
 
 
@@ -114,13 +116,22 @@ class Pipeline:
     # ---- pages ---------------------------------------------------------------------------
 
     def read_page(self, source: PageSource | Path) -> PageResult:
-        """Read one page; raises `InputError` and its kin for a page that cannot be read."""
+        """Read one page; raises `InputError` and its kin for a page that cannot be read.
+
+        A page of very many lines is read some at a time, and its readings come without their
+        networks (see `unburdened`).
+        """
         if isinstance(source, Path):
             source = find_pages([source])[0]
-        page, lines = self.cut(source.read())
-        return PageResult(
-            page, dict(zip((x.id for x in lines), self.read_lines(lines), strict=True))
-        )
+        page = source.read()
+        readings: dict[str, Reading] = {}
+        shapes: list[Line] = []
+        for start in range(0, max(1, len(page.lines)), _MANY):
+            done, lines = self.cut(replace(page, lines=page.lines[start : start + _MANY]))
+            found = unburdened(self.read_lines(lines), len(page.lines))
+            readings.update(zip((line.id for line in lines), found, strict=True))
+            shapes += done.lines
+        return PageResult(replace(done, lines=tuple(shapes)), readings)
 
     def read_pages(self, sources: Sequence[PageSource]) -> list[PageResult]:
         """Read many one-line pages together (lines of one width share a pass of the nets)."""
@@ -156,7 +167,11 @@ class Pipeline:
     # ---- lines ---------------------------------------------------------------------------
 
     def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
-        """Read rectified lines with all recognizers together."""
+        """Read rectified lines with all recognizers together, some at a time."""
+        starts = range(0, len(lines), _TOGETHER)
+        return [r for i in starts for r in self._read_together(lines[i : i + _TOGETHER])]
+
+    def _read_together(self, lines: Sequence[Line]) -> list[Reading]:
         heard = [r.posteriors(lines) for r in self.recognizers]
         written = self.written(heard)
         return [
@@ -279,6 +294,12 @@ def _seed(config: ModelConfig, segmenter: str) -> str:
     """What decides how the lines of every page are cut."""
     facts = [__version__, to_mapping(config.preprocess), to_mapping(RectifyOptions()), segmenter]
     return json.dumps(facts, sort_keys=True)
+
+
+def unburdened(readings: Iterable[Reading], lines: int) -> list[Reading]:
+    """Readings of a page of so many ``lines`` as they can be kept in memory: with more than 4,096
+    the networks, the larger part by far, are let go (alternatives can then not be written)."""
+    return [r if lines <= _MANY else replace(r, network=None, slots=()) for r in readings]
 
 
 def fingerprint(options: PipelineOptions) -> str:

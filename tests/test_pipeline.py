@@ -35,11 +35,11 @@ def test_every_line_gets_a_reading_that_explains_itself(load) -> None:  # type: 
 
 
 def test_a_page_of_many_lines_is_read_some_at_a_time(load, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    pipeline, page = load(lm=False), resolve("sample", "letter") / "page.xml"
+    pipeline, page = load(lm=False, recognizers=("crnn",)), resolve("sample", "letter") / "page.xml"
     whole = pipeline.read_page(page)
     monkeypatch.setattr("ensemble_htr.pipeline._TOGETHER", 3)
     parts = pipeline.read_page(page)
-    assert parts.page == whole.page and parts.readings == whole.readings
+    assert parts.page == whole.page and list(parts.readings) == list(whole.readings)
     monkeypatch.setattr("ensemble_htr.pipeline._MANY", 5)  # each cut by its own median thickness
     parts = pipeline.read_page(page)
     assert parts.page == whole.page and list(parts.readings) == list(whole.readings)

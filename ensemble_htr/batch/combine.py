@@ -228,6 +228,7 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
     """One task for each page of the engines."""
     failed = {} if journal is None else journal.attempts()
     retry = job.options.retry_failed
+    broken = {file: error for engine in job.engines for file, error in engine.broken.items()}
     for order, (stem, path) in enumerate(job.pages.items()):
         before = failed.get(stem)
         if not job.mine(order) or (retry and before is None):
@@ -235,6 +236,10 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
         seen = stamp((engine.xml.get(stem) for engine in job.engines), job.seed)
         if before is not None and not retry and gave_up(before, seen):
             yield Outcome(order, stem, str(path), "given up", before.error)
+            continue
+        files = [engine.xml[stem] for engine in job.engines if stem in engine.xml]
+        if bad := [broken[file] for file in files if file in broken]:
+            yield Outcome(order, stem, str(path), "failed", str(bad[0]), stamp=seen)
             continue
         lines = merged.of_page(stem, unnamed=stem == job.only)
         known = "" if journal is None else journal.finished(stem).fingerprint

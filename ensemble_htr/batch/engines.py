@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemble_htr.errors import InputError, UsageError
+from ensemble_htr.errors import InputError, UsageError, XMLError
 from ensemble_htr.io.finding import page_stem
 from ensemble_htr.io.pages import page_count, page_format
 from ensemble_htr.io.records import Record, iter_records, record_files
@@ -19,23 +19,34 @@ __all__ = ["Engine", "MergedLine", "Rows", "engine_argument", "load_engines"]
 class Engine:
     """What one engine read: ``records`` can be gone through again and again, ``files`` are all that
     it consists of. ``xml`` are its page files by stem, empty for JSONL and TSV (and without hOCR
-    files of several pages, which give lines but no page to write into)."""
+    files of several pages, which give lines but no page to write into); ``broken`` are those of
+    them that could not be read, once the records were gone through."""
 
     name: str
     path: Path
     records: Iterable[Record]
     xml: Mapping[str, Path]
     files: tuple[Path, ...] = ()
+    broken: Mapping[Path, InputError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The records at ``path``, read anew each time; raises `InputError` as `load_records`."""
+    """The records at ``path``, read anew each time; raises `InputError` as `load_records`, but for
+    ``pages``: what is wrong with these goes into ``broken``."""
 
     path: Path
+    pages: Collection[Path] = ()
+    broken: dict[Path, InputError] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Record]:
-        return iter_records(self.path)
+        self.broken.clear()
+        return iter_records(self.path, self._note)
+
+    def _note(self, file: Path, error: InputError) -> None:
+        if file not in self.pages:
+            raise error
+        self.broken[file] = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,15 @@ def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
         xml = {}
         for file in files:
             kind = page_format(file)
-            if (kind or file.suffix.lower() == ".xml") and page_count(file, kind) == 1:
+            if (kind or file.suffix.lower() == ".xml") and _is_one_page(file, kind):
                 xml[page_stem(file, kind)] = file
-        loaded[name] = Engine(name, path, Rows(path), xml, files)
+        rows = Rows(path, frozenset(xml.values()))
+        loaded[name] = Engine(name, path, rows, xml, files, rows.broken)
     return list(loaded.values())
+
+
+def _is_one_page(file: Path, kind: str) -> bool:
+    try:
+        return page_count(file, kind) == 1
+    except XMLError:
+        return True  # said, in full, when it is read

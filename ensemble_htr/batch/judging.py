@@ -80,6 +80,8 @@ class Judging:
         return [replace(made, notices=tuple(warnings), seconds=time.monotonic() - begun)]
 
     def _page(self, xml: Path, task: CombineTask) -> Outcome:
+        from ensemble_htr.pipeline import unburdened
+
         page = read_page(xml)
         if task.source is not None:
             seen = task.source.read()
@@ -91,12 +93,10 @@ class Judging:
             return replace(base, state="skipped", stamp="")
         foreign = {line.id: line for line in task.lines}
         page, cut = self._cut(page)
-        readings = {
-            line.id: self._reading(foreign.get(line.id), cut.get(line.id))
-            for line in page.lines
-            if line.id in foreign or line.id in cut
-        }
-        return self._output.outcome(base, PageResult(page, readings))
+        ids = [line.id for line in page.lines if line.id in foreign or line.id in cut]
+        readings = (self._reading(foreign.get(name), cut.get(name)) for name in ids)
+        kept = unburdened(readings, len(page.lines))
+        return self._output.outcome(base, PageResult(page, dict(zip(ids, kept, strict=True))))
 
     def _lines(self, task: CombineTask, base: Outcome) -> Outcome:
         """Lines without a page of the engines' own: rows of the combined file."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from ensemble_htr.errors import printable
+
 __all__ = ["Progress", "captured_warnings"]
 
 _EVERY = 10.0  # seconds between lines where stderr is no terminal
@@ -36,7 +38,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """One line on stderr, above the bar."""
-        line = " ".join(message.split())
+        line = printable(message)
         if self._bar is not None:
             self._bar.write(line, file=sys.stderr)
         else:

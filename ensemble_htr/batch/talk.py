@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from ensemble_htr.batch.outcomes import RunSummary
+from ensemble_htr.errors import printable
 
 __all__ = ["MOST_FAILURES", "listed", "say", "told"]
 
@@ -16,7 +17,7 @@ _FEW = 10  # pages whose messages are still on the screen
 
 def say(message: str) -> None:
     """One line on stderr."""
-    print(" ".join(message.split()), file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def told(summary: RunSummary, unit: str = "page") -> str:

@@ -43,9 +43,9 @@ Spoilt = tuple[Image, list[Line]]
 Key = tuple[str, str, str]  # condition, steps, recognizer
 
 NOTE = (
-    "The recognizers were trained without any of these steps, with augmentation by slant, noise and "
-    "contrast: a step that loses here may still help a network that is trained with it, and one "
-    "that wins here wins in spite of that. The contrast of every line is normalised in any case."
+    "The recognizers were trained without any of these steps, with augmentation by slant, noise "
+    "and contrast: a step that loses here may still help a network that is trained with it, and "
+    "one that wins here wins in spite of that. The contrast of lines is normalised in any case."
 )
 STEPS: dict[str, Preprocess] = {
     "all off": Preprocess(),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 cv2 = pytest.importorskip("cv2")
 
 from ensemble_htr.errors import InputError, XMLError  # noqa: E402
+from ensemble_htr.layout.preprocess import Preprocess  # noqa: E402
 from ensemble_htr.train.data import (  # noqa: E402
     Sample,
     alphabet_of,
@@ -106,6 +107,17 @@ def test_a_foreign_index_is_refused(tmp_path: Path, index: object) -> None:
     (tmp_path / "p").write_bytes(pack)
     with pytest.raises(InputError, match="damaged"):
         read_pack(tmp_path / "p")
+
+
+def test_a_pack_knows_its_preprocessing_steps(tmp_path: Path) -> None:
+    steps, path = Preprocess(deslant=True), tmp_path / "p"
+    write_pack(path, [sample(9)], 0, steps)
+    assert len(read_pack(path, steps)) == 1
+    for others in (None, Preprocess(), Preprocess(deslant=True, flatten=True)):
+        with pytest.raises(InputError, match=r"other \[preprocess\] steps"):
+            read_pack(path, others)
+    write_pack(path, [sample(9)], 0, Preprocess())  # all off: as packs were before the steps
+    assert len(read_pack(path)) == 1 and b"steps" not in path.read_bytes()
 
 
 def test_no_pack_at_all(tmp_path: Path) -> None:

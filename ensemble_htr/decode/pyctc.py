@@ -112,6 +112,16 @@ class PyctcDecoder:
         ranked = sorted(scores.items(), key=lambda item: -item[1])[:n_best]
         return [self._hypothesis(posteriors, text, score) for text, score in ranked]
 
+    def worth(self, text: str) -> float:
+        """Nats that the words of ``text`` add to its CTC score."""
+        if self._voice is None:
+            return 0.0
+        state, total, words = self._voice.get_start_state(), 0.0, text.split() or [""]
+        for number, word in enumerate(words, start=1):
+            added, state = self._voice.score(state, word, number == len(words))
+            total += added
+        return total
+
     def _decoder(self, alphabet: tuple[str, ...]) -> Any:
         if alphabet not in self._decoders:
             labels = ["", *(_MISREAD.get(symbol, symbol) for symbol in alphabet)]

@@ -185,6 +185,25 @@ def spelled_out(lm: BigramLM, text: tuple[str, ...]) -> list[float]:
     return found
 
 
+@needs_library
+@settings(max_examples=30, deadline=None)
+@given(small_posteriors(most=5), st.lists(st.text("ab1 ", min_size=1), max_size=4), st.booleans())
+def test_a_score_is_what_the_image_and_the_words_say(
+    line: Posteriors, words: list[str], spoken: bool
+) -> None:
+    """With a space among the symbols, so that words end anywhere."""
+    logp = np.hstack([line.logp, np.full((len(line.logp), 1), -1.5, np.float32)])
+    logp -= np.logaddexp.reduce(logp, axis=1, keepdims=True)
+    spaced = Posteriors(logp.astype(np.float32), (*line.alphabet, " "))
+    options = WordOptions(alpha=0.4, beta=0.3, unknown=-0.7, weight=1.1, beam=1000)
+    decoder = PyctcDecoder(BigramLM(5) if spoken else None, words, words[:2], options)
+    exact = text_scores(spaced)
+    for h in decoder.decode(spaced, 3):
+        spellings = [s for t, s in exact.items() if " ".join("".join(t).split()) == h.text]
+        assert h.score is not None
+        assert h.score <= np.logaddexp.reduce(spellings) + decoder.worth(h.text) + 1e-3
+
+
 @pytest.mark.parametrize(
     "given", [{"on": True}, {"alpha": -1.0}, {"unknown": 0.1}, {"n_best": 9, "beam": 8}]
 )

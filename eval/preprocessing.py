@@ -1,6 +1,6 @@
 """What each preprocessing step does to reading: clean pages, and pages spoilt by code.
 
-    python eval/preprocessing.py ../shared/data [--every 4] [--jobs 2]
+    python eval/preprocessing.py ../shared/data [--every 1] [--jobs 2]
 
 Greedy readings (no language model) of the letter lines of fr19/val and hands/val by the shipped
 recognizers; profile fr-archive, micro-averaged CER. A step is switched on alone, against all off,
@@ -134,13 +134,13 @@ def edits_of_page(
         conditions |= {n: (f, ("all off", *names)) for n, (f, names) in SPOILT.items()}
     found: dict[Key, Edits] = {}
     for condition, (spoil, names) in conditions.items():
-        wanted = set(good if spoil is clean else good[::every])
+        wanted = set(good[:: every if spoil is clean else 2 * every])
         names = tuple(n for n in names if n in steps)
         if names == ("all off",):
             continue
         image, lines = spoil(pixels, page.lines)
         for name in names:
-            cut = [x for x in cut_lines(image, lines, STEPS[name]) if x.id in wanted]
+            cut = cut_lines(image, [x for x in lines if x.id in wanted], STEPS[name])
             for recognizer in pipeline.recognizers:
                 counts = [
                     char_counts(x.text or "", greedy(p, recognizer.name).text, FORM)
@@ -226,7 +226,7 @@ def slopes(folder: Path) -> str:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--every", default=4, show_default=True, help="Of spoilt pages, each such line.")
+@click.option("--every", default=1, show_default=True, help="Each such line of a page.")
 @click.option("--only", "chosen", multiple=True, type=click.Choice(list(STEPS)), help="Steps.")
 @click.option("--jobs", default=2, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE, show_default=True)
@@ -245,7 +245,8 @@ def main(data: Path, every: int, chosen: tuple[str, ...], jobs: int, out: Path) 
         f"`python eval/preprocessing.py DATA --every {every}` on {date.today()}, commit "
         f"{commit()}, data {digest(folders)}. Greedy CER % of letter lines, profile fr-archive, "
         "one step on at a time; in brackets the difference to all off with its 95 % interval over "
-        f"documents (below 0: the step helps). Of spoilt pages every {every}. line counts.",
+        f"documents (below 0: the step helps). Every {every}. line of each page counts, "
+        f"of spoilt pages every {2 * every}.",
         NOTE,
         "## Pages as they are\n\n" + rows(pages, "fr19/val", list(STEPS)),
         rows(pages, "hands/val", list(STEPS)),

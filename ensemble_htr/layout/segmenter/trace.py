@@ -77,6 +77,7 @@ def courses(ink: Ink) -> list[Course]:
 
 
 def _pieces(ridge: Floats, density: Floats) -> list[Course]:
+    """The crests of the ridge that are dense enough for text."""
     import cv2
 
     reach = 2 * round(0.35 * UNIT) + 1
@@ -86,7 +87,7 @@ def _pieces(ridge: Floats, density: Floats) -> list[Course]:
     if not len(seen):
         return []
     usual = float((seen**2).sum() / seen.sum())  # stroke by stroke: text outweighs empty paper
-    near &= density > _SPARSE * usual
+    near = _parted(near & (density > _SPARSE * usual), ridge)
     count, labels = cv2.connectedComponents(near.astype(np.uint8), connectivity=8)
     ys, xs = np.nonzero(labels)
     which = labels[ys, xs]
@@ -106,6 +107,37 @@ def _pieces(ridge: Floats, density: Floats) -> list[Course]:
         if along.max() > _DENSE * usual:
             found.append(Course(start, y, float(along.sum())))
     return found
+
+
+def _parted(near: NDArray[np.bool_], ridge: Floats) -> NDArray[np.bool_]:
+    """``near`` with pieces that run along two crests at once cut apart: they lose what is low,
+    more and more of it, until what bridges the crests is gone."""
+    import cv2
+
+    near = near.copy()
+    high = float(np.percentile(ridge[near], 90)) if near.any() else 0.0
+    for level in (0.1, 0.2, 0.3, 0.45, 0.6):
+        _, labels = cv2.connectedComponents(near.astype(np.uint8), connectivity=8)
+        forked = _forked(np.asarray(labels, np.int32))
+        if not forked.any():
+            break
+        near &= ~(forked[labels] & (ridge < level * high))
+    return near
+
+
+def _forked(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """For each label whether it is in one column at heights that are no one line's."""
+    ys, xs = np.nonzero(labels)
+    which = labels[ys, xs].astype(np.int64)
+    column = which * labels.shape[1] + xs
+    order = np.lexsort((ys, column))
+    ys, which, column = ys[order], which[order], column[order]
+    forked = np.zeros(int(labels.max()) + 1, np.bool_)
+    if len(ys):
+        first = np.flatnonzero(np.r_[True, np.diff(column) > 0])
+        last = np.r_[first[1:], len(column)] - 1
+        forked[which[first[ys[last] - ys[first] > 0.55 * UNIT]]] = True
+    return forked
 
 
 def _join(pieces: Sequence[Course]) -> list[Course]:

@@ -32,8 +32,8 @@ check: $(READY)  ## ruff, mypy, the layers, the tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-fuzz: $(READY)  ## 20,000 broken files through the readers, new ones every time (minutes)
-	ENSEMBLE_HTR_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz
+fuzz: $(READY)  ## 20,000 broken files, new ones every time, and the largest hostile ones (minutes)
+	ENSEMBLE_HTR_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz tests/hostile
 
 DATA ?= ../shared/data
 bench: $(READY)  ## lines per second of each stage on this machine

@@ -206,7 +206,8 @@ def _run(
     done: AbstractSet[int] = frozenset(),
 ) -> RunSummary:
     if not len(merged) and not job.pages:
-        raise InputError("the engines hold no lines at all")
+        places = ", ".join(str(engine.path) for engine in job.engines)
+        raise InputError(f"the engines hold no lines at all: {places}")
     for name, count in merged.missing.items():
         if count:
             say(f"engine {name}: {count} of {len(merged)} lines are missing")

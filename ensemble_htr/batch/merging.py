@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ensemble_htr.batch.engines import Engine, MergedLine
-from ensemble_htr.errors import InputError, OutputError
+from ensemble_htr.errors import InputError, OutputError, printable
 from ensemble_htr.io.files import temporary_name
 from ensemble_htr.io.records import twice_error
 from ensemble_htr.text import graphemes, profile
@@ -202,8 +202,8 @@ class Merged:
         self._base.execute(_LONELY, two)
         if (found := self._base.execute(_AMBIGUOUS, two).fetchone()) is not None:
             raise InputError(
-                f"{engine.name}: line id '{_text(found[0])}' occurs on several pages, and rows "
-                "without a 'page' do not say which is meant; add \"page\" to the rows"
+                f"{engine.name}: line id '{printable(_text(found[0]), 80)}' occurs on several "
+                "pages, and rows without a 'page' do not say which is meant; add \"page\" to them"
             )
         self._base.execute(_LOOSE, two)
         self._base.execute(_NAME, two)

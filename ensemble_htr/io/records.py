@@ -11,11 +11,11 @@ import logging
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensemble_htr.errors import InputError, OutputError
+from ensemble_htr.errors import InputError, OutputError, printable
 from ensemble_htr.io.documents import document_of
 from ensemble_htr.io.finding import list_files
 from ensemble_htr.io.folders import DEEPEST, descend, page_files, pages_in
@@ -71,11 +71,24 @@ def load_records(path: Path) -> list[Record]:
     return records
 
 
-def iter_records(path: Path) -> Iterator[Record]:
-    """What `load_records` reads, one record at a time, without a look for ids that occur twice."""
+def iter_records(
+    path: Path, on_error: Callable[[Path, InputError], None] | None = None
+) -> Iterator[Record]:
+    """What `load_records` reads, one record at a time, without a look for ids that occur twice.
+
+    With ``on_error`` a folder's page files that cannot be read are handed over with their error,
+    and the others go on.
+    """
     if path.is_dir():
         for file in _folder_files(path):
-            yield from _read_file(file, True)
+            try:
+                records = _read_file(file, True)  # page files whole, rows as they are asked for
+            except InputError as error:
+                if on_error is None:
+                    raise
+                on_error(file, error)
+            else:
+                yield from records
     elif path.exists():
         yield from _read_file(path, False)
     else:
@@ -84,10 +97,10 @@ def iter_records(path: Path) -> Iterator[Record]:
 
 def twice_error(path: Path, page: str, name: str) -> InputError:
     """The error for a line id that occurs more than once in a page."""
-    where = f" of page '{page}'" if page else ""
+    where = f" of page '{printable(page, 80)}'" if page else ""
     return InputError(
-        f"{path}: line id '{name}'{where} occurs more than once; ids must be unique in a page "
-        "(give the rows of other pages another 'page')"
+        f"{path}: line id '{printable(name, 80)}'{where} occurs more than once; ids must "
+        "be unique in a page (give the rows of other pages another 'page')"
     )
 
 
@@ -168,8 +181,8 @@ def match_records(wanted: Sequence[Record], system: Sequence[Record], name: str)
             rivals = [r for r in by_id.get(line.id, ()) if not (line.page and r.page)]
             if len(rivals) > 1 or (rivals and times[line.id] > 1):
                 raise InputError(
-                    f"{name}: line id '{line.id}' occurs on several pages, and rows without a "
-                    "'page' do not say which is meant; add \"page\" to the rows"
+                    f"{name}: line id '{printable(line.id, 80)}' occurs on several pages, "
+                    "and rows without a 'page' do not say which is meant; add \"page\" to the rows"
                 )
             match = rivals[0] if rivals else None
         found.append(match)

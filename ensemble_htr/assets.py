@@ -139,7 +139,7 @@ def read_lock(folder: Path) -> Lock:
         lock = _parse(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: not a lock file of schema 1 ({error!r})") from None
     for name in lock.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:

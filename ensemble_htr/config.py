@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ensemble_htr.errors import ConfigError, InputError, did_you_mean
+from ensemble_htr.errors import ConfigError, InputError, UsageError, did_you_mean
 
 __all__ = ["from_mapping", "load_toml", "to_mapping"]
 
@@ -27,7 +27,7 @@ def load_toml(path: Path, kind: type[T]) -> T:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return from_mapping(data, kind, str(path))
 
@@ -48,7 +48,7 @@ def from_mapping(data: Mapping[str, Any], kind: type[T], where: str = "config") 
             raise ConfigError(f"{where}: key '{name}' is missing")
     try:
         return typing.cast(T, kind(**values))
-    except ValueError as error:
+    except (ValueError, UsageError) as error:
         raise ConfigError(f"{where}: {error}") from None
 
 
@@ -97,7 +97,10 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise ConfigError(f"{where}: wanted a table, found {type(value).__name__}")
         return {k: _convert(v, args[1] if args else Any, f"{where}.{k}") for k, v in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: a number of {len(str(value))} digits") from None
     if hint is Path and isinstance(value, str):
         return Path(value)
     if isinstance(hint, type) and (

@@ -14,6 +14,7 @@ from ensemble_htr.errors import AssetError, ConfigError
 __all__ = ["FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
 
 FORMAT = "ensemble-htr-judge-1"
+_LARGEST_WEIGHT = 1e9  # nats; fitted ones are below 100
 LARGEST = 4 << 20  # bytes
 
 
@@ -77,14 +78,22 @@ def load_judge(path: Path) -> JudgeModel:
     try:
         if path.stat().st_size > LARGEST:
             raise AssetError(f"{path}: too large for a combiner")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text, parse_constant=_number, parse_float=_number)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise AssetError(f"{path}: not a combiner file of ensemble-htr (wanted '{FORMAT}')")
         return from_mapping(data, JudgeModel, str(path))
     except OSError as error:
         raise AssetError(f"{path}: cannot read the combiner: {error.strerror}") from None
-    except (ValueError, ConfigError) as error:
+    except (ValueError, ConfigError, RecursionError) as error:
         raise AssetError(f"{path}: the combiner file is damaged ({error})") from None
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not abs(value) <= _LARGEST_WEIGHT:
+        raise ValueError(f"{text} is no weight")
+    return value
 
 
 def dump_judge(model: JudgeModel) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ensemble_htr.errors import AssetError, InputError
+from ensemble_htr.errors import AssetError, InputError, UsageError
 from ensemble_htr.protocols import Decoder, TextScorer
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import Weights, load_weights
@@ -47,7 +47,10 @@ class CtcRecognizer:
         weights = weights or load_weights(path)
         self.name, self.alphabet, self.profile = name, weights.alphabet, weights.profile
         self.facts = weights.facts
-        network = build_network(weights.architecture, dict(weights.network), len(self.alphabet))
+        try:
+            network = build_network(weights.architecture, dict(weights.network), len(self.alphabet))
+        except UsageError as error:
+            raise AssetError(f"{path}: the weights describe no network: {error}") from None
         try:
             missing, unexpected = network.load_state_dict(
                 {k: v.float() if v.is_floating_point() else v for k, v in weights.tensors.items()},

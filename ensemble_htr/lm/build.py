@@ -42,7 +42,6 @@ class Score:
 
     name: str
     ngrams: int
-    bytes: int  # of the packed product; 0 where it was not packed
     bits: float
     documents: tuple[tuple[str, float], ...]  # name of a document, bits per token
 
@@ -125,7 +124,7 @@ class _Kitchen:
         share = None if recipe.importance == "tokens" else _shares(self.held)
         return fit_weights(models, stream, share, recipe.gamma)
 
-    def score(self, name: str, model: NGramModel, size: int = 0) -> Score:
+    def score(self, name: str, model: NGramModel) -> Score:
         """Bits per token of the report text, over all and per document."""
         stream = encode((line for t in self.report for line in t.lines), self.vocab)
         asked = stream != BOS_ID
@@ -134,7 +133,7 @@ class _Kitchen:
         total = np.bincount(owner, bits) / np.maximum(np.bincount(owner, asked), 1)
         per = tuple((t.name, float(b)) for t, b in zip(self.report, total, strict=True))
         ngrams = sum(model.counts())
-        return Score(name, ngrams, size, float(bits.sum() / asked.sum()), per)
+        return Score(name, ngrams, float(bits.sum() / asked.sum()), per)
 
 
 def _owners(texts: Sequence[Text]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -178,7 +177,7 @@ def build(recipe: Recipe, root: Path, say: Say = lambda _: None) -> Built:
     score = None
     if kitchen.report:  # of what was written, rounding and all
         written = read_arpa(io.BytesIO(arpa), recipe.name)
-        score = kitchen.score(recipe.name, written, len(_pack(arpa, ".arpa.xz")))
+        score = kitchen.score(recipe.name, written)
         bits = f"{score.bits:.3f} bits per {recipe.unit}"
         say(f"{recipe.name}: {bits}, {score.ngrams:,} n-grams")
     return Built(recipe, arpa, model.counts(), weights, score, tuple(rivals))

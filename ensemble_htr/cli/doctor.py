@@ -14,7 +14,7 @@ __all__ = ["doctor"]
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
               help="See whether results can be written there. [the current folder]")  # fmt: skip
-@click.option("--wait", type=click.FloatRange(0, 600), default=1.2, show_default=True,
+@click.option("--wait", type=click.FloatRange(0, 600), default=1.0, show_default=True,
               metavar="SECONDS", help="How long libraries may take to load.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def doctor(output: Path | None, wait: float, as_json: bool) -> None:

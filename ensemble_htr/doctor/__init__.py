@@ -23,7 +23,7 @@ __all__ = ["Finding", "as_json", "as_text", "broken", "examine"]
 _PYTHONS = ((3, 11), (3, 13))  # tested
 
 
-def examine(out: Path | None = None, wait: float = 1.2) -> list[Finding]:
+def examine(out: Path | None = None, wait: float = 1.0) -> list[Finding]:
     """Look at everything; libraries have ``wait`` seconds to load. ``out`` is where results are to
     go (None = the current folder, which then need not be writable).
 

@@ -204,6 +204,9 @@ def _fresh(result: PageResult, options: WriteOptions) -> bytes:
     space = sub(node, "PrintSpace", HPOS="0", VPOS="0", **size)
     if page.lines:
         block = sub(space, "TextBlock", ID=new_id("block_1", taken), HPOS="0", VPOS="0", **size)
+        points = [p for line in page.lines for p in (*line.polygon, *line.baseline)]
+        if covered := bounding_box(points):
+            _set_box(block, covered)
         for line in page.lines:
             element = _fresh_line(block, line, ids[line.id], tags)
             _fresh_strings(element, line, result.readings.get(line.id), options)

@@ -256,10 +256,9 @@ def _fresh_text(
 
 
 def _extent(page: Page) -> Box:
-    if page.width > 0 and page.height > 0:
-        return 0.0, 0.0, float(page.width), float(page.height)
+    """What the lines cover; the page where they do not say."""
     points = [p for line in page.lines for p in (*line.polygon, *line.baseline)]
-    return bounding_box(points) or (0.0, 0.0, 0.0, 0.0)
+    return bounding_box(points) or (0.0, 0.0, float(page.width), float(page.height))
 
 
 def _points(points: Sequence[Point]) -> str:

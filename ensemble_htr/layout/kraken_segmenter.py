@@ -92,7 +92,10 @@ def build() -> KrakenSegmenter:
     Raises `UsageError` if there is none.
     """
     named = os.environ.get(COMMAND_VARIABLE, "").strip()
-    words = [named] if shutil.which(named) else shlex.split(named)
+    try:
+        words = [named] if shutil.which(named) else shlex.split(named)
+    except ValueError as error:
+        raise UsageError(f"{COMMAND_VARIABLE} is no command line: {error}") from None
     words = words or ["kraken"]
     program = shutil.which(words[0])
     if program is None and named:

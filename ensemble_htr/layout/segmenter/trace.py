@@ -72,8 +72,8 @@ def courses(ink: Ink) -> list[Course]:
     density = stroke_density(ink.mask, 0.55, 0.13)
     ridge = density - stroke_density(ink.mask, 0.55, 0.36)
     pieces = _pieces(ridge, density)
-    joined = _join(pieces)
-    return sorted(_strong(joined), key=lambda c: float(c.y.mean()))
+    strong = _whole(_strong(_join(pieces)), ink.mask)
+    return sorted(strong, key=lambda c: float(c.y.mean()))
 
 
 def _pieces(ridge: Floats, density: Floats) -> list[Course]:
@@ -142,13 +142,15 @@ def _forked(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 def _join(pieces: Sequence[Course]) -> list[Course]:
     """Join pieces end to end, the best fit first, and again with what came out."""
-    for most in (1.5, 3.0, 5.0):  # widest gap in units
-        pieces = _joined_once(pieces, most * UNIT)
+    for most, slack in ((1.5, 0.24), (3.0, 0.24), (5.0, 0.24), (1.0, 0.42)):
+        pieces = _joined_once(pieces, most * UNIT, slack * UNIT)
     return list(pieces)
 
 
-def _joined_once(pieces: Sequence[Course], most: float) -> list[Course]:
-    offers = []
+def _joined_once(pieces: Sequence[Course], most: float, slack: float) -> list[Course]:
+    """Each piece with the one that follows best: at most ``most`` px away and ``slack`` px off,
+    somewhat more across a gap."""
+    offers, end = [], round(2 * UNIT)
     starts = np.array([p.start for p in pieces])
     stops = np.array([p.stop for p in pieces])
     for i, left in enumerate(pieces):
@@ -163,7 +165,8 @@ def _joined_once(pieces: Sequence[Course], most: float) -> list[Course]:
                 continue  # a speck far away is no word of this line
             off = abs(left.at(middle) - right.at(middle))
             gap = max(float(gaps[j]), 0.0)
-            if off < min(0.24 * UNIT + 0.04 * gap, 0.4 * UNIT):
+            off = min(off, abs(float(np.median(left.y[-end:]) - np.median(right.y[:end]))))
+            if off < min(slack + 0.04 * gap, 0.42 * UNIT):
                 offers.append((off + 0.1 * gap, i, j))
     after: dict[int, int] = {}
     before: dict[int, int] = {}
@@ -216,11 +219,39 @@ def _strong(found: Sequence[Course]) -> list[Course]:
     return kept
 
 
-def _beside(course: Course, other: Course) -> float:
-    """The share of ``course`` that runs within half a line of ``other``."""
+def _whole(found: Sequence[Course], mask: Mask) -> list[Course]:
+    """Without courses through the upper or lower halves of letters so large that they were taken
+    for two lines: most of their ink is of strokes that another course holds as much of."""
+    import cv2
+
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    low = stats[:, cv2.CC_STAT_HEIGHT] < 3.0 * UNIT  # a flourish through many lines joins nothing
+    low[0] = False
+    half = round(0.25 * UNIT)
+    inks: list[dict[int, int]] = []
+    for course in found:
+        x = np.arange(course.start, course.stop)
+        rows = np.rint(course.y).astype(int) + np.arange(-half, half + 1)[:, None]
+        held = labels[np.clip(rows, 0, mask.shape[0] - 1), x]
+        pieces, counts = np.unique(held[held > 0], return_counts=True)
+        inks.append(dict(zip(pieces.tolist(), counts.tolist(), strict=True)))
+    kept: list[int] = []
+    for i, course in enumerate(found):  # the strongest first
+        total = sum(inks[i].values())
+        for j in kept:
+            shared = sum(n for p, n in inks[i].items() if low[p] and inks[j].get(p, 0) > 0.5 * n)
+            if shared > 0.6 * total and _beside(course, found[j], 1.6) > 0.8:
+                break
+        else:
+            kept.append(i)
+    return [found[i] for i in kept]
+
+
+def _beside(course: Course, other: Course, near: float = 0.5) -> float:
+    """The share of ``course`` that runs within ``near`` units of ``other``."""
     start, stop = max(course.start, other.start), min(course.stop, other.stop)
     if stop <= start:
         return 0.0
     own = course.y[start - course.start : stop - course.start]
     its = other.y[start - other.start : stop - other.start]
-    return float((np.abs(own - its) < 0.5 * UNIT).sum()) / len(course.y)
+    return float((np.abs(own - its) < near * UNIT).sum()) / len(course.y)

@@ -3,9 +3,10 @@
     python eval/scale.py [SCENARIO ...] [--share 0.01] [--work DIR]
 
 Scenarios: again (the second run over 1,000 and 3,000 finished pages), combine (100,000 lines of
-three engines), lines (20,000 line images), page (combine one page of 100,000 lines), read (transcribe
-such a page). All processes of a run are sampled once a second; resident memory is added up over them. Writes eval/scale.json, where a
-scenario replaces its older figures, and eval/scale.md from it. Needs Linux's /proc.
+three engines), lines (20,000 line images), page (combine one page of 100,000 lines), read
+(transcribe such a page). All processes of a run are sampled once a second, their resident memory is
+added up. Writes eval/scale.json, where a scenario replaces its older figures, and eval/scale.md
+from it. Needs Linux's /proc.
 """
 
 from __future__ import annotations

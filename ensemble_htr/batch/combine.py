@@ -171,7 +171,8 @@ def combine(
 
 def _as_before(job: _Job, journal: Journal, seen: str) -> RunSummary | None:
     """The summary of a job that is finished, none of whose files has changed since."""
-    if not seen or journal.finished(_JOB).stamp != seen or job.options.explain is not None:
+    looking = job.options.explain is not None or job.options.retry_failed
+    if looking or not seen or journal.finished(_JOB).stamp != seen:
         return None
     lines = journal.other_lines()
     failed = not job.pages.keys().isdisjoint(journal.attempts())
@@ -284,7 +285,7 @@ def _finished(summary: RunSummary, job: _Job) -> RunSummary:
         message = f"no engine has a line '{explain}'; --explain wants the id of a line"
         say(f"ensemble-htr: error: {message}")
         summary = replace(summary, failed=(*summary.failed, ("", message)))
-    for line in listed(summary):
+    for line in listed(summary, job.options.retry_failed):
         say(line)
     say(told(summary, job.unit))
     return summary

@@ -281,10 +281,8 @@ def transcribe(
         say(f"ensemble-htr: error: {message}")
         missing += (("", message),)
     summary = replace(summary, failed=summary.failed + missing)
-    for line in listed(summary):
+    for line in listed(summary, run_options.retry_failed):
         say(line)
-    if run_options.retry_failed and not (summary.done or summary.failed):
-        say("no page of these has failed before: nothing to try again")
     say(told(summary))
     return summary
 

@@ -47,6 +47,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.out is None and self.explain is not None:
             raise UsageError("--explain writes to stdout, and so does -o -; give -o a folder")
+        if self.out is None and self.retry_failed:
+            raise UsageError("--retry-failed asks the journal of an output folder; -o - has none")
         if self.out is None and (len(self.formats or ()) != 1 or self.formats[0] not in STREAMED):  # type: ignore[index]
             found = ",".join(self.formats or ()) or "none"
             raise UsageError(f"-o - is one stream: wanted --format txt or jsonl, found {found}")

@@ -47,8 +47,11 @@ def told(summary: RunSummary, unit: str = "page") -> str:
     return "; ".join(parts)
 
 
-def listed(summary: RunSummary) -> Iterator[str]:
-    """The failed pages once more, where other lines came between."""
+def listed(summary: RunSummary, retried: bool) -> Iterator[str]:
+    """The failed pages once more, where other lines came between; with ``retried`` also that there
+    were none to try again."""
+    if retried and not (summary.done or summary.failed):
+        yield "no page of these has failed before: nothing to try again"
     if summary.done + summary.skipped + len(summary.failed) > _FEW:
         yield from _named("failed", summary.failed)
     yield from _named("left out", summary.given_up)

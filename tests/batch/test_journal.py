@@ -73,3 +73,39 @@ def test_a_journal_that_fails_later_stops_nothing(tmp_path: Path) -> None:
         journal.record("q", Finished("f"), ["q.txt"], 1, 1.0)
         assert not journal.finished("p").fingerprint
     assert len(said) == 1 and "read again next time" in said[0]
+
+
+def test_failures_are_counted_while_nothing_changes(tmp_path: Path) -> None:
+    with Journal.open(tmp_path, print) as journal:
+        for stamp in ("s", "s", "t"):
+            journal.failed("p", "in/p.xml", f"broken {stamp}", stamp)
+        journal.failed("caf\udce9", "in/caf\udce9.xml", "broken", "s")
+        found = journal.attempts()
+        assert [(a.key, a.error, a.count) for a in found.values()] == [
+            ("p", "broken t", 1), ("caf\udce9", "broken", 1),
+        ]  # fmt: skip
+        journal.failed("p", "in/p.xml", "broken", "t")
+        assert journal.attempts()["p"].count == 2
+        (tmp_path / "p.txt").write_text("x")
+        journal.record("p", Finished("f"), ["p.txt"], 1, 1.0)
+        assert list(journal.attempts()) == ["caf\udce9"]
+        journal.failed("p", "in/p.xml", "broken", "u")
+        assert not journal.finished("p").fingerprint
+
+
+def test_only_what_the_dead_left_is_cleared_away(tmp_path: Path) -> None:
+    left = [".0123456789abcdef.tmp", ".ensemble-htr/review/pages/.0123456789abcdef.tmp",
+            ".ensemble-htr/review/.merge-x/run-0.csv"]  # fmt: skip
+    stays = ["a.tmp", ".hidden", "notes/.0123456789abcdef.tmp", ".ensemble-htr/review/pages/p.csv"]
+
+    def make() -> None:
+        for name in left + stays:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("x")
+
+    make()
+    with Journal.open(tmp_path, print):
+        assert [(tmp_path / name).exists() for name in left + stays] == [False] * 3 + [True] * 4
+        make()
+        with Journal.open(tmp_path, print):  # somebody may be writing these
+            assert all((tmp_path / name).exists() for name in left)

@@ -111,5 +111,7 @@ def test_arguments() -> None:
             formats_argument(wrong)
     with pytest.raises(UsageError, match="txt or jsonl"):
         RunOptions(None, ("txt", "jsonl"))
+    with pytest.raises(UsageError, match="journal"):
+        RunOptions(None, ("txt",), retry_failed=True)
     with pytest.raises(UsageError, match="stdout"):
         RunOptions(None, ("txt",), explain="a")

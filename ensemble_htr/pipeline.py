@@ -7,9 +7,7 @@ Foreign engines join as further rows; without images the forced scores fall sile
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,20 +17,18 @@ from typing import TYPE_CHECKING
 
 from ensemble_htr import __version__, registry
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.assets import resolve, sha256_file
 from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
-from ensemble_htr.config import load_toml, to_mapping
+from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
-from ensemble_htr.decode.pyctc import PyctcDecoder, WordOptions
-from ensemble_htr.errors import AssetError, MissingDependencyError, UsageError, did_you_mean
+from ensemble_htr.decode.pyctc import PyctcDecoder
+from ensemble_htr.errors import MissingDependencyError, UsageError
 from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
-from ensemble_htr.io.select import Selection
 from ensemble_htr.io.sources import PageSource, find_pages
-from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.layout.rectify import RectifyOptions
+from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, WritingRecognizer
-from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading, SearchOptions
+from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,33 +42,6 @@ _LOG = logging.getLogger("ensemble_htr")
 _TOGETHER = 128  # lines whose posteriors are in memory at once
 _MANY = 4096  # lines of a page that are cut at once
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
-
-
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """``model.toml`` of an ensemble. Recognizers and LM are names on the shelves."""
-
-    recognizers: tuple[str, ...]
-    lm: str = ""  # "" = none
-    combiner: str = ""  # file in the ensemble's folder; "" = unfitted
-    beam: BeamOptions = field(default_factory=BeamOptions)
-    search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
-    words: WordOptions = WordOptions()  # a second decoder of every recognizer's posteriors
-    preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineOptions:
-    """What the user chooses; small and picklable, so that worker processes build their own."""
-
-    model: str = "default"  # name on the models shelf, or a folder
-    recognizers: tuple[str, ...] | None = None  # a subset; None = all of the model's
-    combiner: Path | None = None  # another judge file
-    lm: bool = True
-    images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
-    cache: Path | None = None  # folder that keeps cut lines from one run to the next
-    select: Selection = Selection()  # which lines and regions of marked pages are read
-    segmenter: str = "ink"  # who finds the lines of pages that nobody has marked
 
 
 @dataclass(frozen=True)
@@ -96,7 +65,7 @@ class Pipeline:
         """Load the products; raises `AssetError`, `UsageError`, `ConfigError` or
         `MissingDependencyError`, each with one clear line."""
         options = options or PipelineOptions()
-        plan = _Plan.of(options)
+        plan = Plan.of(options)
         config = plan.config
         lm = _load_lm(plan.lm) if plan.lm is not None else None
         judge, notices = _load_judge(plan.judge)
@@ -111,7 +80,7 @@ class Pipeline:
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
-        return _print(self.options, self.config, self.products)
+        return fingerprint_of(self.options, self.config, self.products)
 
     # ---- pages ---------------------------------------------------------------------------
 
@@ -302,91 +271,13 @@ def unburdened(readings: Iterable[Reading], lines: int) -> list[Reading]:
     return [r if lines <= _MANY else replace(r, network=None, slots=()) for r in readings]
 
 
-def fingerprint(options: PipelineOptions) -> str:
-    """What `Pipeline.fingerprint` would give, from the files alone: nothing is loaded, so it asks
-    for neither torch nor time. Raises `AssetError`, `UsageError` and `ConfigError` as `load`."""
-    plan = _Plan.of(options)
-    return _print(options, plan.config, plan.products())
-
-
-def _print(options: PipelineOptions, config: ModelConfig, products: Mapping[str, str]) -> str:
-    named = {"model", "recognizers", "combiner", "images"}  # speak through their products
-    facts = {
-        "products": dict(products),
-        "config": to_mapping(config),
-        "options": {
-            f.name: repr(getattr(options, f.name))
-            for f in dataclasses.fields(options)
-            if f.name not in named | {"cache"}
-        },
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The files that options mean: found and compared with their locks, not yet loaded."""
-
-    config: ModelConfig
-    lm: Path | None
-    judge: Path | None
-    weights: Mapping[str, Path]  # by recognizer
-    words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
-
-    @classmethod
-    def of(cls, options: PipelineOptions) -> _Plan:
-        folder = resolve("models", options.model)
-        config = load_toml(folder / "model.toml", ModelConfig)
-        names = _chosen(config, options)
-        judge = options.combiner or (folder / config.combiner if config.combiner else None)
-        if options.combiner is None and judge is not None and not judge.exists():
-            judge = None
-        words = config.words.on and options.lm and options.images
-        return cls(
-            config,
-            _find_lm(config.lm) if options.lm and config.lm else None,
-            judge,
-            {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
-            _find_words(folder, config.words) if words else {},
-        )
-
-    def products(self) -> dict[str, str]:
-        """The sha256 of each file ("" of one that is missing: loading it says so)."""
-        files = {f"models/{name}": path for name, path in self.weights.items()} | {**self.words}
-        files |= {"combiner": self.judge} if self.judge is not None else {}
-        files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
-        return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
-
-
-def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
-    names = options.recognizers or config.recognizers
-    for name in names:
-        if name not in config.recognizers:
-            hint = did_you_mean(name, config.recognizers)
-            raise UsageError(f"model '{options.model}' has no recognizer '{name}'{hint}")
-    return tuple(dict.fromkeys(names))
-
-
-def _find_lm(name: str) -> Path:
-    folder = resolve("lm", name)
-    found = sorted(p for p in folder.iterdir() if ".arpa" in p.name or p.suffix in (".klm", ".bin"))
-    if not found:
-        raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
-    return found[0]
-
-
 def _load_lm(path: Path) -> LanguageModel:
     from ensemble_htr import lm
 
     return lm.load(path)
 
 
-def _find_words(folder: Path, words: WordOptions) -> dict[str, Path]:
-    model = {f"lm/{words.lm}": _find_lm(words.lm)} if words.lm else {}
-    return model | {f"hotwords/{name}": folder / name for name in words.hotwords}
-
-
-def _word_reader(plan: _Plan) -> Decoder | None:
+def _word_reader(plan: Plan) -> Decoder | None:
     if not plan.words:
         return None
     from ensemble_htr.lm.words import gather

@@ -71,7 +71,7 @@ class _Job:
         cls, combined: CombineOptions, models: PipelineOptions, options: RunOptions,
         shard: tuple[int, int],
     ) -> _Job:  # fmt: skip
-        from ensemble_htr.pipeline import fingerprint
+        from ensemble_htr.plan import fingerprint
 
         engines = load_engines(combined.engines)
         pages: dict[str, Path] = {}

@@ -189,7 +189,7 @@ def run_pages(
     of one name, and what `Pipeline.load` raises. With more than one job call it below
     ``if __name__ == "__main__"``: the workers import the main module.
     """
-    from ensemble_htr.pipeline import fingerprint as models
+    from ensemble_htr.plan import fingerprint as models
 
     out = run_options.out
     seed = seed_of(models(options), run_options)

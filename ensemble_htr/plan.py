@@ -1,0 +1,129 @@
+"""What a user's choice of an ensemble means in files: found and verified, not yet loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ensemble_htr.assets import resolve, sha256_file
+from ensemble_htr.config import load_toml, to_mapping
+from ensemble_htr.decode import BeamOptions
+from ensemble_htr.decode.pyctc import WordOptions
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean
+from ensemble_htr.io.select import Selection
+from ensemble_htr.layout.preprocess import Preprocess
+from ensemble_htr.types import SearchOptions
+
+__all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """``model.toml`` of an ensemble. Recognizers and LM are names on the shelves."""
+
+    recognizers: tuple[str, ...]
+    lm: str = ""  # "" = none
+    combiner: str = ""  # file in the ensemble's folder; "" = unfitted
+    beam: BeamOptions = field(default_factory=BeamOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
+    words: WordOptions = WordOptions()  # a second decoder of every recognizer's posteriors
+    preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """What the user chooses; small and picklable, so that worker processes build their own."""
+
+    model: str = "default"  # name on the models shelf, or a folder
+    recognizers: tuple[str, ...] | None = None  # a subset; None = all of the model's
+    combiner: Path | None = None  # another judge file
+    lm: bool = True
+    images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
+    cache: Path | None = None  # folder that keeps cut lines from one run to the next
+    select: Selection = Selection()  # which lines and regions of marked pages are read
+    segmenter: str = "ink"  # who finds the lines of pages that nobody has marked
+
+
+def fingerprint(options: PipelineOptions) -> str:
+    """What `Pipeline.fingerprint` would give, from the files alone: nothing is loaded, so it asks
+    for neither torch nor time. Raises `AssetError`, `UsageError` and `ConfigError` as `load`."""
+    plan = Plan.of(options)
+    return fingerprint_of(options, plan.config, plan.products())
+
+
+def fingerprint_of(
+    options: PipelineOptions, config: ModelConfig, products: Mapping[str, str]
+) -> str:
+    """sha256 over all that decides the text but for the pages themselves."""
+    named = {"model", "recognizers", "combiner", "images"}  # speak through their products
+    facts = {
+        "products": dict(products),
+        "config": to_mapping(config),
+        "options": {
+            f.name: repr(getattr(options, f.name))
+            for f in dataclasses.fields(options)
+            if f.name not in named | {"cache"}
+        },
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files that options mean: found and compared with their locks, not yet loaded."""
+
+    config: ModelConfig
+    lm: Path | None
+    judge: Path | None
+    weights: Mapping[str, Path]  # by recognizer
+    words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
+
+    @classmethod
+    def of(cls, options: PipelineOptions) -> Plan:
+        folder = resolve("models", options.model)
+        config = load_toml(folder / "model.toml", ModelConfig)
+        names = _chosen(config, options)
+        judge = options.combiner or (folder / config.combiner if config.combiner else None)
+        if options.combiner is None and judge is not None and not judge.exists():
+            judge = None
+        words = config.words.on and options.lm and options.images
+        return cls(
+            config,
+            _find_lm(config.lm) if options.lm and config.lm else None,
+            judge,
+            {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
+            _find_words(folder, config.words) if words else {},
+        )
+
+    def products(self) -> dict[str, str]:
+        """The sha256 of each file ("" of one that is missing: loading it says so)."""
+        files = {f"models/{name}": path for name, path in self.weights.items()} | {**self.words}
+        files |= {"combiner": self.judge} if self.judge is not None else {}
+        files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
+        return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
+
+
+def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
+    names = options.recognizers or config.recognizers
+    for name in names:
+        if name not in config.recognizers:
+            hint = did_you_mean(name, config.recognizers)
+            raise UsageError(f"model '{options.model}' has no recognizer '{name}'{hint}")
+    return tuple(dict.fromkeys(names))
+
+
+def _find_lm(name: str) -> Path:
+    folder = resolve("lm", name)
+    found = sorted(p for p in folder.iterdir() if ".arpa" in p.name or p.suffix in (".klm", ".bin"))
+    if not found:
+        raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
+    return found[0]
+
+
+def _find_words(folder: Path, words: WordOptions) -> dict[str, Path]:
+    model = {f"lm/{words.lm}": _find_lm(words.lm)} if words.lm else {}
+    return model | {f"hotwords/{name}": folder / name for name in words.hotwords}

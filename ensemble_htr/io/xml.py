@@ -29,6 +29,7 @@ __all__ = [
 
 MAX_BYTES = 64 * 1024 * 1024  # a dense ALTO page with glyphs is about 10 MB
 _CHUNK = 1 << 16
+_PROLOG = 1 << 20  # bytes before the root; expat goes through an unfinished token chunk by chunk
 _MOST = 200  # characters of what the parser says: it may quote a file's names of any length
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -45,6 +46,10 @@ class _Doctype(Exception):
 
 
 class _Root(Exception):
+    pass
+
+
+class _Late(Exception):
     pass
 
 
@@ -182,6 +187,10 @@ def _scan_prolog(data: bytes, path: Path) -> None:
         _prolog_root(data)
     except _Doctype as found:
         raise _doctype_error(path, found.args[0]) from None
+    except _Late:
+        raise XMLError(
+            f"{path}: line 1: no root element in its first {_PROLOG >> 20} MB; export it again"
+        ) from None
 
 
 def _doctype_error(path: Path, line: int) -> XMLError:
@@ -192,7 +201,8 @@ def _doctype_error(path: Path, line: int) -> XMLError:
 
 
 def _prolog_root(data: bytes) -> str | None:
-    """Local name of the first element; raises `_Doctype` with its line if a DOCTYPE precedes."""
+    """Local name of the first element; raises `_Doctype` with its line if a DOCTYPE precedes, and
+    `_Late` if neither begins within bounds."""
     parser = expat.ParserCreate()
 
     def on_doctype(*_: Any) -> None:
@@ -204,10 +214,12 @@ def _prolog_root(data: bytes) -> str | None:
     parser.StartDoctypeDeclHandler = on_doctype
     parser.StartElementHandler = on_element
     try:
-        for start in range(0, len(data), _CHUNK):
+        for start in range(0, min(len(data), _PROLOG), _CHUNK):
             parser.Parse(data[start : start + _CHUNK], False)
     except _Root as found:
         return str(found.args[0])
     except (expat.ExpatError, LookupError, ValueError):
         return None  # lxml will say what is wrong
+    if len(data) > _PROLOG:
+        raise _Late
     return None

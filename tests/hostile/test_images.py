@@ -61,14 +61,14 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
-BOMB = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(64 << 20)))
-PROFILE = chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(64 << 20)))
+BOMB = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(16 << 20)))
+PROFILE = chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(16 << 20)))
 HOSTILE: dict[str, tuple[bytes, str]] = {
     "900 megapixels of PNG": (png(30_000, 30_000), "megapixels"),
     "4 billion columns": (png(2**31 - 1, 1), ""),
     "4 gigapixels of JPEG": (jpeg(65_500, 65_500), "megapixels"),
     "900 megapixels of TIFF": (tiff(30_000, 30_000), "megapixels"),
-    "289 megapixels of nothing": (png(17_000, 17_000), "truncated"),
+    "100 megapixels of nothing": (png(10_000, 10_000), "truncated"),
     "no columns": (png(0, 40), ""),
     "a comment that unfolds": (png(200, 40, BOMB), ""),
     "a colour profile that unfolds": (png(200, 40, PROFILE), ""),

@@ -120,21 +120,14 @@ class Journal:
         """What page ``key`` was finished with; nothing if it was not, or if one of its output
         files is no longer there."""
         row = next(iter(self._read(_PAGE, key)), None)
-        try:
-            names = json.loads(row[1]) if row else []
-        except ValueError as error:
-            self._give_up(error)
-            names = []
-        if not row or not names or not all(_is_file(self._out, name) for name in names):
-            return Finished()
-        return Finished(str(row[0]), str(row[2]))
+        return Finished(str(row[0]), str(row[2])) if row and self._there(row[1]) else Finished()
 
     def other_lines(self) -> int | None:
         """How many lines without a page are finished; None if an output of anything that is
         finished is no longer there."""
         lines = 0
         for key, outputs, count in self._read("SELECT key, outputs, lines FROM pages"):
-            if not all(_is_file(self._out, name) for name in json.loads(outputs)):
+            if not self._there(outputs):
                 return None
             lines += count if key == "/lines" else 0
         return lines
@@ -240,6 +233,15 @@ class Journal:
             self._give_up(error)
             return []
 
+    def _there(self, outputs: str) -> bool:
+        """Whether there are outputs, each of them still a file."""
+        try:
+            names = json.loads(outputs)
+        except ValueError as error:
+            self._give_up(error)
+            return False
+        return bool(names) and all(os.path.isfile(os.path.join(self._out, n)) for n in names)
+
     def _give_up(self, error: Exception) -> None:
         """Results matter more than the journal: go on without it."""
         self._say(f"the journal of {self._out} fails ({error}): pages of this run that it does not "
@@ -268,10 +270,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         base.close()
         raise
     return base
-
-
-def _is_file(out: Path, name: str) -> bool:
-    return os.path.isfile(os.path.join(out, name))
 
 
 def _clear(out: Path) -> None:

@@ -45,7 +45,7 @@ MOST = (0, 300, 2000, 20000)  # entries of each lexicon
 GRID = {
     "alpha": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8),
     "beta": (-0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
-    "unknown": (0.0, -0.1, -0.2, -0.35, -0.5, -0.75, -1.0),
+    "unknown": (0.0, -0.2, -0.35, -0.5, -0.75, -1.0, -1.5, -2.0),
     "weight": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
 }
 RIVALS = 24  # readings of a line that the weights are chosen between
@@ -256,7 +256,8 @@ def main(
     found = choose(heard_lines(data / "fr19/judge", judge_every, jobs), models, click.echo)
     readers = {name: PyctcDecoder(*models[most], o) for name, (o, most) in found.items()}
     lines = heard_lines(data / "fr19/val", every, jobs)
-    systems = read_val(Pipeline.load(), lines, readers)
+    pipeline = Pipeline.load()
+    systems = read_val(pipeline, lines, readers)
     timed = {name for name in systems if not name.startswith("ensemble")}
     named = next(iter(systems.values())).names.total()
     parts = [
@@ -268,6 +269,13 @@ def main(
         "| | CER % | names right % | lines/s |\n|---|---|---|---|\n"
         + "\n".join(system.row(name, name in timed) for name, system in systems.items()),
         differences(systems),
+        "Weights: "
+        + "; ".join(
+            f"{r.name}, epoch {progress.get('best_epoch')}, {progress.get('lines')} lines"
+            for r in pipeline.recognizers
+            for progress in [r.facts.get("progress", {})]
+        )
+        + ".",
         "Chosen: " + "; ".join(f"{name}: {told(*how)}" for name, how in found.items()) + ".",
     ]
     (out / "word_reader.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -49,11 +49,11 @@ class WordOptions:
     on: bool = False
     lm: str = ""  # word n-gram on the shelf of language models; "" = none
     hotwords: tuple[str, ...] = ()  # files of lines "entry<TAB>weight" in the model's folder
-    most: int = 2000  # entries taken of each file, the heaviest
-    alpha: float = 0.3  # weight of the word model's natural-log probabilities
+    most: int = 300  # entries taken of each file, the heaviest
+    alpha: float = 0.2  # weight of the word model's natural-log probabilities
     beta: float = 1.0  # nats per word
-    unknown: float = -0.5  # nats per character of an unknown word, 0 or less
-    weight: float = 1.0  # nats per hotword
+    unknown: float = -1.0  # nats per character of an unknown word, 0 or less
+    weight: float = 1.5  # nats per hotword
     beam: int = 32  # prefixes kept after each frame
     n_best: int = 4  # readings that join the network
 

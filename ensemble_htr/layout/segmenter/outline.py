@@ -18,8 +18,8 @@ Labels = NDArray[np.uint16]  # 0 = nobody's, i + 1 = of course i
 
 _BODY = 0.22  # units above and below its course that are a line's own ink for certain
 _ABOVE, _BELOW = 0.95, 0.8  # units from the course that a line's ink may reach
-_PAD = 0.07  # units of paper that an outline keeps around the ink
-_SPACE = 1.6  # units without ink after which a line's end is cut off
+_LEAST = 0.2  # units above the course that an outline reaches everywhere
+_PAD = 0.04  # units of paper that an outline keeps around the ink
 
 
 def outlines(ink: Ink, courses: Sequence[Course]) -> list[Outline]:
@@ -164,9 +164,9 @@ def _outline(
     low = np.where(seen, bottom - 1 - mine[::-1].argmax(0), -np.inf)
     x = np.arange(start + first, start + last)
     foot = np.interp(x, np.arange(course.start, course.stop), baseline)
-    high = np.minimum(high, middle - _BODY * UNIT) - _PAD * UNIT
-    low = np.maximum(low, foot + 0.02 * UNIT) + _PAD * UNIT
-    reach = round(0.25 * UNIT)
+    high = np.minimum(high, middle - _LEAST * UNIT) - _PAD * UNIT
+    low = np.maximum(low, foot) + _PAD * UNIT
+    reach = round(0.2 * UNIT)
     polygon = np.vstack(
         [
             np.column_stack([x, _rolling(high, reach, np.min)]),

@@ -256,12 +256,12 @@ def commit() -> str:
 
 def table(found: dict[str, dict[str, Any]]) -> str:
     """The figures as Markdown."""
-    out = ["# Scale", "", "Generated inputs, two processes, no language model, a machine with two",
-           "cores that were busy with other work: times are upper bounds. Made by",
-           "`python eval/scale.py`.", "",
-           "## Memory", "",
+    out = ["# Scale", "", "Generated inputs, two processes (one page: one), no language model; a",
+           "machine with two cores that were busy with other work, so times are upper bounds. Made",
+           "by `python eval/scale.py`.", "", "## Memory", "",
            "Resident memory of all processes together in MiB (pages that they share are counted in",
-           "each): the most within the twentieth of the work that ends at the share named.", "",
+           "each): the most within the twentieth of the work that ends at the share named. A page",
+           "is held whole: there memory goes with its lines.", "",
            "| run | at 10 % | at 50 % | at 100 % | peak | lines written | minutes | commit |",
            "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for name, result in found.items():

@@ -92,7 +92,8 @@ def test_one_bad_page_does_not_stop_the_others(
     for name in ("empty.jpg", "truncated.jpg", "doctype.xml", "imageless.xml", "broken.xml"):
         assert sum(name in line for line in said) == 1, name
     assert "6 FAILED" in talk.splitlines()[-1]
-    assert {p.name for p in out.iterdir()} == {".ensemble-htr", "good.xml", "good.txt", "review.csv"}
+    written = {".ensemble-htr", "good.xml", "good.txt", "review.csv"}
+    assert {p.name for p in out.iterdir()} == written
 
 
 def test_line_images_and_the_stream(here: Run, tmp_path: Path) -> None:

@@ -79,13 +79,13 @@ class Progress:
 def captured_warnings() -> Iterator[list[str]]:
     """Collect what our own code warns of here, so that it can be said where the user looks."""
     handler = _Collector()
-    propagate, _LOG.propagate = _LOG.propagate, False
     _LOG.addHandler(handler)
+    _LOG.propagate = False
     try:
         yield handler.messages
-    finally:
+    finally:  # in whatever order collectors end: the last one opens the way again
         _LOG.removeHandler(handler)
-        _LOG.propagate = propagate
+        _LOG.propagate = not any(isinstance(h, _Collector) for h in _LOG.handlers)
 
 
 class _Collector(logging.Handler):

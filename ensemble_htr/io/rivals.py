@@ -23,9 +23,9 @@ def rivals(
 
     They are what the network's rows (each engine's reading and its alternatives) have there, empty
     slots around the place included: strings that somebody read, not any mixture of letters.
-    ``confidence`` is that of what stands there. A rival has to it the odds that its arcs' posteriors
-    have (their product), but all rivals together no more than the doubt that is left. () without a
-    network, or where all agree.
+    ``confidence`` is that of what stands there. A rival has to it the odds that its arcs'
+    posteriors have (their product), but all rivals together no more than the doubt that is left.
+    () without a network, or where all agree.
     """
     network = reading.network
     if network is None or most < 1 or len(reading.slots) != len(reading.tokens) or start >= stop:

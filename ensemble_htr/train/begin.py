@@ -27,7 +27,10 @@ def begin_from(path: Path, net: nn.Module, alphabet: Sequence[str]) -> str:
     taken = {
         name: value.to(own[name].dtype)
         for name, value in given.tensors.items()
-        if name in own and own[name].shape == value.shape and not name.startswith(apart)
+        if name in own
+        and own[name].shape == value.shape
+        and value.ndim  # a count says nothing
+        and not name.startswith(apart)
     }
     if not taken:
         raise AssetError(

@@ -24,7 +24,7 @@ settings.register_profile(
 )
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def _quiet() -> Iterator[None]:
     """Notices of thousands of inputs would fill the memory."""
     logging.getLogger("ensemble_htr").setLevel(logging.CRITICAL)

@@ -120,10 +120,11 @@ class AttentionRecognizer(CtcRecognizer):
                 if parents is not None:
                     going.append(place)
                     rows += [first + parent for parent in parents]
-            lines = None if len(going) == len(open_) else torch.tensor(going, dtype=torch.long)
+            ended = len(going) < len(open_)
             open_ = [open_[place] for place in going]
             if open_:
-                cache = cache.select(torch.tensor(rows), lines)
+                lines = torch.tensor(going, device=self.device) if ended else None
+                cache = cache.select(torch.tensor(rows, device=self.device), lines)
                 ends = [h.codes[-1] if h.codes else 1 for i in open_ for h in sheets[i].live]
                 codes = torch.tensor(ends)[:, None]
         return [self._hypotheses(sheet, options, lm) for sheet in sheets]

@@ -5,7 +5,7 @@ The shape follows Retsinas et al., "Best practices for a handwritten text recogn
 context on top, and a small convolutional CTC head on the columns that is used in training only
 (it gives the CNN a gradient that does not pass through the LSTM). Ours is scaled for CPUs.
 
-Frames are 4 input pixels wide at 48 px line height. Read `Crnn.forward` from top to bottom.
+Frames are 4 input pixels wide at 48 px line height. Read `Columns.columns`, then `Crnn.forward`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Crnn", "CrnnConfig", "build", "stage"]
+__all__ = ["Columns", "Crnn", "CrnnConfig", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,44 @@ class Residual(nn.Module):
         return torch.relu(self.norm2(self.second(y)) + self.shortcut(x))
 
 
-class Crnn(nn.Module):
+class Columns(nn.Module):
+    """The CNN: line images ``(B, 1, height, W)`` in [0, 1], 0 = paper, to a vector for every 4 px.
+
+    A base class, so that networks with this CNN name its weights alike and can begin from one
+    another's.
+    """
+
+    def __init__(
+        self, stem: int, channels: tuple[int, int, int], blocks: tuple[int, int, int]
+    ) -> None:
+        super().__init__()
+        c1, c2, c3 = channels
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, stem, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(stem),
+            nn.ReLU(),
+        )
+        self.stage1 = _stage(stem, c1, blocks[0])
+        self.stage2 = _stage(c1, c2, blocks[1])
+        self.stage3 = _stage(c2, c3, blocks[2])
+        self.pool = nn.MaxPool2d(2)  # halves height and width
+        self.squash = nn.MaxPool2d((2, 1))  # halves the height only
+
+    def columns(self, images: Tensor) -> Tensor:
+        """The strongest answer in each column: ``(B, c3, W / 4)``."""
+        x = self.stem(images)  # (B, stem, H/2, W/2)
+        x = self.pool(self.stage1(x))  # (B, c1, H/4, W/4)
+        x = self.squash(self.stage2(x))  # (B, c2, H/8, W/4)
+        return self.stage3(x).amax(dim=2)
+
+
+class Crnn(Columns):
     """Line images ``(B, 1, height, W)`` in [0, 1], 0 = paper, to CTC logits ``(B, W / 4, 1+V)``."""
 
     def __init__(self, config: CrnnConfig, symbols: int) -> None:
-        super().__init__()
+        super().__init__(config.stem, config.channels, config.blocks)
         self.config = config
-        c1, c2, c3 = config.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, config.stem, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(config.stem),
-            nn.ReLU(),
-        )
-        self.stage1 = stage(config.stem, c1, config.blocks[0])
-        self.stage2 = stage(c1, c2, config.blocks[1])
-        self.stage3 = stage(c2, c3, config.blocks[2])
-        self.pool = nn.MaxPool2d(2)  # halves height and width
-        self.squash = nn.MaxPool2d((2, 1))  # halves the height only
+        c3 = config.channels[-1]
         self.dropout = nn.Dropout(config.dropout)
         self.lstm = nn.LSTM(
             c3,
@@ -83,17 +104,13 @@ class Crnn(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """The logits of the main head and, in training, of the auxiliary one."""
-        x = self.stem(images)  # (B, stem, H/2, W/2)
-        x = self.pool(self.stage1(x))  # (B, c1, H/4, W/4)
-        x = self.squash(self.stage2(x))  # (B, c2, H/8, W/4)
-        x = self.stage3(x)
-        columns = x.amax(dim=2)  # (B, c3, W/4): the strongest answer in each column
+        columns = self.columns(images)  # (B, c3, W/4)
         auxiliary = self.shortcut(columns).transpose(1, 2) if self.training else None
         context, _ = self.lstm(self.dropout(columns.transpose(1, 2)))  # (B, W/4, 2*hidden)
         return self.head(self.dropout(context)), auxiliary
 
 
-def stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     """``blocks`` residual blocks, the first of which changes the number of channels."""
     widths = [inputs] + [outputs] * blocks
     return nn.Sequential(*(Residual(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))

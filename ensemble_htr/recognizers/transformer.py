@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ensemble_htr.recognizers.crnn import stage
+from ensemble_htr.recognizers.crnn import Columns
 
 __all__ = ["Cache", "Transformer", "TransformerConfig", "build"]
 
@@ -145,24 +145,15 @@ class Cache:
         return Cache([pairs.index_select(1, lines) for pairs in self.line], mask, own)
 
 
-class Transformer(nn.Module):
+class Transformer(Columns):
     """Line images ``(B, 1, height, W)`` in [0, 1], 0 = paper, to CTC logits ``(B, W / 4, 1+V)``
     and, given the text so far, to logits ``(B, L, 1+V)`` of the next character (0 = end)."""
 
+    places: Tensor
+
     def __init__(self, config: TransformerConfig, symbols: int) -> None:
-        super().__init__()
-        self.config, self.symbols = config, symbols
-        c1, c2, c3 = config.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, config.stem, 5, stride=2, padding=2, bias=False),
-            nn.BatchNorm2d(config.stem),
-            nn.ReLU(),
-        )
-        self.stage1 = stage(config.stem, c1, config.blocks[0])
-        self.stage2 = stage(c1, c2, config.blocks[1])
-        self.stage3 = stage(c2, c3, config.blocks[2])
-        self.pool = nn.MaxPool2d(2)  # halves height and width
-        self.squash = nn.MaxPool2d((2, 1))  # halves the height only
+        super().__init__(config.stem, config.channels, config.blocks)
+        self.config, c3 = config, config.channels[-1]
         self.shortcut = nn.Conv1d(c3, 1 + symbols, 3, padding=1)  # auxiliary CTC, training only
         self.enter = nn.Conv1d(c3, config.width, 4, stride=2, padding=1)  # frames of 8 px
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder))
@@ -174,7 +165,7 @@ class Transformer(nn.Module):
         self.next = nn.Linear(config.width, 1 + symbols)
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=config.width**-0.5)
-        self.places = positions(512, config.width)  # no weight: grows with the longest line seen
+        self.register_buffer("places", positions(1024, config.width), persistent=False)
 
     def forward(
         self, images: Tensor, frames: Tensor | None = None, prefix: Tensor | None = None
@@ -190,18 +181,11 @@ class Transformer(nn.Module):
             said, _ = self.decode(prefix, self.start(encoded, mask))
         return self.ctc(encoded), auxiliary, said
 
-    def columns(self, images: Tensor) -> Tensor:
-        """The strongest answer in each column of the CNN: ``(B, c3, W / 4)``."""
-        x = self.stem(images)  # (B, stem, H/2, W/2)
-        x = self.pool(self.stage1(x))  # (B, c1, H/4, W/4)
-        x = self.squash(self.stage2(x))  # (B, c2, H/8, W/4)
-        return self.stage3(x).amax(dim=2)
-
     def encode(self, columns: Tensor, frames: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The encoder's answer ``(B, W / 8, width)`` and the mask of its real frames."""
         columns = F.pad(columns, (0, columns.shape[2] % 2))
         x = self.enter(self.dropout(columns)).transpose(1, 2)
-        x = self.dropout(x + self.where(x.shape[1], x.device))
+        x = self.dropout(x + self.where(x.shape[1]))
         mask = None
         if frames is not None:
             count = (frames.to(x.device) + 1) // 2
@@ -233,7 +217,7 @@ class Transformer(nn.Module):
         (bool ``(B, 1, L, L)``) and ``depth (B, L)`` the codes are the nodes of a tree: each sees
         its ancestors only."""
         known = 0 if cache.own[0] is None else cache.own[0].shape[3]
-        where = self.where(known + codes.shape[1], codes.device)
+        where = self.where(known + codes.shape[1])
         x = self.embed(codes) * math.sqrt(self.config.width)
         x = self.dropout(x + (where[known:] if depth is None else where[depth]))
         own: list[Tensor | None] = []
@@ -242,11 +226,11 @@ class Transformer(nn.Module):
             own.append(pairs)
         return self.next(self.decoded(x)), Cache(cache.line, cache.mask, own)
 
-    def where(self, length: int, device: torch.device) -> Tensor:
+    def where(self, length: int) -> Tensor:
         """The positions ``0 .. length - 1``: ``(length, width)``."""
-        if len(self.places) < length or self.places.device != device:
-            self.places = positions(max(512, 2 * length), self.config.width).to(device)
-        return self.places[:length]
+        if length <= len(self.places):
+            return self.places[:length]
+        return positions(length, self.config.width).to(self.places.device)
 
 
 def positions(length: int, width: int) -> Tensor:

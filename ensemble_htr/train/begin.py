@@ -8,12 +8,22 @@ from typing import Any
 
 from torch import nn
 
+from ensemble_htr.assets import resolve
 from ensemble_htr.errors import AssetError
 from ensemble_htr.recognizers.weights import load_weights
 
-__all__ = ["begin_from", "decayed"]
+__all__ = ["begin_from", "decayed", "weights_named"]
 
 _OF_THE_ALPHABET = ("head.", "next.", "embed.", "shortcut.")
+
+
+def weights_named(name: str) -> Path:
+    """The weights that a recipe's ``init`` means: a file, or a recognizer on the models shelf.
+
+    Raises `UsageError` or `AssetError` where there is neither.
+    """
+    path = Path(name)
+    return path if path.is_file() else resolve("models", name) / "model.safetensors"
 
 
 def begin_from(path: Path, net: nn.Module, alphabet: Sequence[str]) -> str:

@@ -36,7 +36,7 @@ from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.augment import augment
-from ensemble_htr.train.begin import begin_from, decayed
+from ensemble_htr.train.begin import begin_from, decayed, weights_named
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
 from ensemble_htr.train.plot import read_log
@@ -99,8 +99,9 @@ class Trainer:
         self.writes = hasattr(network, "decode")  # also character by character
         self.begun = ""  # sha256 of the weights that the run began from
         if options.init and not (folder / "last.pt").exists():
-            say(f"\n{begin_from(Path(options.init), self.net, self.alphabet)}\n")
-            self.begun = sha256_file(Path(options.init))
+            path = weights_named(options.init)
+            say(f"\n{begin_from(path, self.net, self.alphabet)}\n")
+            self.begun = sha256_file(path)
         self.height: int = self.config.height
         self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
@@ -303,7 +304,7 @@ class Trainer:
             chosen = [self.val[i] for i in order[start : start + 16]]
             inputs, frames = self._tensor([s.image for s in chosen])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                logits = self.net(inputs)[0]
+                logits = (self.net(inputs, frames) if self.writes else self.net(inputs))[0]
             best = logits.float().argmax(-1).cpu().numpy()
             for sample, row, count in zip(chosen, best, frames.tolist(), strict=True):
                 row = row[:count]

@@ -82,7 +82,7 @@ class TrainOptions:
     attention: float = 1.0  # weight of the decoder's cross-entropy, where a network has a decoder
     smoothing: float = 0.05  # of its targets (label smoothing)
     wrong_prefix: float = 0.05  # share of the characters before that it is shown wrongly
-    init: str = ""  # weights to begin from: tensors of the same name and shape are taken over
+    init: str = ""  # recognizer (or file) to begin from: tensors of one name and shape are taken
     ema: float = 0.998  # decay of the weight average
     patience: int = 8  # epochs without a better val CER before stopping early
     short_first: float = 1.0  # epochs during which only the narrower half of the lines is read

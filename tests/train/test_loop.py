@@ -15,13 +15,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from ensemble_htr.assets import sha256_file  # noqa: E402
+from ensemble_htr.assets import sha256_file, write_lock  # noqa: E402
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score  # noqa: E402
-from ensemble_htr.errors import AssetError, InputError, OutputError  # noqa: E402
+from ensemble_htr.errors import (  # noqa: E402
+    AssetError,
+    InputError,
+    OutputError,
+    UsageError,
+)
 from ensemble_htr.metrics import edit_distance  # noqa: E402
 from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
 from ensemble_htr.recognizers.inputs import scale_to_height  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.train.begin import weights_named  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
 from ensemble_htr.train.loop import Progress, Trainer  # noqa: E402
 from ensemble_htr.train.plot import plot_log  # noqa: E402
@@ -235,6 +241,33 @@ def test_both_heads_of_a_transformer_learn(tmp_path: Path, recipe: Recipe, lines
     pairs = zip(val, written, strict=True)
     errors = sum(edit_distance(s.text, best[0].text) for s, best in pairs)
     assert errors < 0.2 * sum(len(s.text) for s in val)  # the decoder
+
+
+def test_val_is_read_as_pages_are_padding_unseen(
+    tmp_path: Path, recipe: Recipe, lines: Lines
+) -> None:
+    data, val = lines(20, 1, "train"), lines(6, 2, "val")
+    trainer = Trainer(hybrid(recipe), data, val, tmp_path, silent)
+    seen: list[Any] = []
+    real = trainer.net.encode
+    trainer.net.encode = lambda c, frames=None: seen.append(frames) or real(c, frames)  # type: ignore[method-assign,assignment,operator]
+    trainer.validate()
+    widths = sorted(s.image.shape[1] for s in val)
+    assert [f.tolist() for f in seen] == [[-(-w // 4) for w in widths]]
+
+
+def test_a_run_begins_from_a_recognizer_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = tmp_path / "models" / "mine"
+    shelf.mkdir(parents=True)
+    (shelf / "model.safetensors").write_bytes(b"x")
+    write_lock(shelf, ["model.safetensors"])
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path))
+    assert weights_named("mine") == shelf / "model.safetensors"
+    assert weights_named(str(shelf / "model.safetensors")) == shelf / "model.safetensors"
+    with pytest.raises(UsageError, match="did you mean 'mine'"):
+        weights_named("mime")
 
 
 def test_weights_that_have_nothing_in_common_are_refused(

@@ -137,6 +137,11 @@ def read_lock(folder: Path) -> Lock:
     path = folder / LOCK
     try:
         lock = _parse(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise AssetError(
+            f"{folder}: holds no finished product (no {LOCK}); `ensemble-htr models list` shows "
+            "what is there"
+        ) from None
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

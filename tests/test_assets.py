@@ -83,7 +83,7 @@ def test_a_folder_by_path_may_do_without_a_lock(home: Path, tmp_path: Path) -> N
     bare.mkdir()
     assert assets.resolve("models", str(bare)) == bare
     (home / "models" / "bare").mkdir(parents=True)
-    with pytest.raises(AssetError, match=r"lock\.json: cannot be read"):
+    with pytest.raises(AssetError, match=r"holds no finished product"):
         assets.resolve("models", "bare")
 
 
@@ -208,3 +208,12 @@ def test_products_are_found_inside_the_wheel(wheel: Path, tmp_path: Path) -> Non
     package, sample = map(Path, done.stdout.split())
     assert package.is_relative_to(tmp_path / "site")
     assert sample == package.parent / "_shelf" / "sample" / "letter"
+
+
+def test_a_recipe_without_its_product_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "coming").mkdir(parents=True)
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path))
+    with pytest.raises(AssetError, match=r"coming: holds no finished product .*models list"):
+        assets.resolve("models", "coming")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ensemble_htr.assets import sha256_file
 from ensemble_htr.batch.engines import Engine, load_engines
-from ensemble_htr.batch.journal import HIDDEN, Finished, Journal
+from ensemble_htr.batch.journal import HIDDEN, LINES, Finished, Journal
 from ensemble_htr.batch.judging import REVIEW_GROUP, CombineTask, Judging
 from ensemble_htr.batch.merging import Merged, merge
 from ensemble_htr.batch.outcomes import Outcome, RunSummary
 from ensemble_htr.batch.pages import gave_up, refresh_review, require_other_folder
-from ensemble_htr.batch.places import LINES, Folder, Stream
+from ensemble_htr.batch.places import Folder, Stream
 from ensemble_htr.batch.progress import Progress
 from ensemble_htr.batch.run import STREAMED, RunOptions, cores, run
 from ensemble_htr.batch.spool import Spool
@@ -153,7 +153,7 @@ def combine(
     _require_formats(job.pages, run_options)
     if run_options.out is None:
         with merge(job.engines) as merged:
-            summary = _run(job, merged, Stream())
+            summary = _run(job, merged, job.apart(merged), Stream())
         return _finished(summary, job)
     for engine in job.engines:
         _require_no_input(engine, run_options.out)
@@ -185,7 +185,7 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
     with merge(job.engines, out / HIDDEN) as merged:
         rest, parts = job.apart(merged)
         if not rest:
-            return _run(job, merged, Folder(out, journal), journal)
+            return _run(job, merged, (rest, parts), Folder(out, journal), journal)
         content = job.content()
         spool = Spool(out / HIDDEN / "parts.sqlite", content)
         done = set(spool.positions())
@@ -196,12 +196,13 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
             if not done:
                 clear_review(out, REVIEW_GROUP)
         place = Folder(out, journal, spool, len(job.pages), expected, Finished(content))
-        return _run(job, merged, place, journal, done)
+        return _run(job, merged, (rest, parts), place, journal, done)
 
 
 def _run(
     job: _Job,
     merged: Merged,
+    apart: tuple[int, int],
     place: Folder | Stream,
     journal: Journal | None = None,
     done: AbstractSet[int] = frozenset(),
@@ -212,7 +213,7 @@ def _run(
     for name, count in merged.missing.items():
         if count:
             say(f"engine {name}: {count} of {len(merged)} lines are missing")
-    rest, parts = job.apart(merged)
+    rest, parts = apart
     if rest and job.pages:
         say(f"{rest} lines are on no page of an engine with XML: see combined.jsonl")
     if job.images:

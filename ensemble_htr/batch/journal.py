@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ensemble_htr.batch.base import raw, told, transaction
@@ -25,9 +24,10 @@ from ensemble_htr.batch.leases import Leases
 from ensemble_htr.errors import OutputError
 from ensemble_htr.io.files import is_temporary, temporary_name
 
-__all__ = ["HIDDEN", "Attempt", "Finished", "Journal", "require_writable"]
+__all__ = ["HIDDEN", "LINES", "Attempt", "Finished", "Journal", "require_writable"]
 
 HIDDEN = ".ensemble-htr"
+LINES = "/lines"  # the key of all lines without a page together
 _TABLES = """
 CREATE TABLE IF NOT EXISTS pages (
     key TEXT PRIMARY KEY,        -- stem of the page; with "/" before it something else
@@ -129,7 +129,7 @@ class Journal:
         for key, outputs, count in self._read("SELECT key, outputs, lines FROM pages"):
             if not self._there(outputs):
                 return None
-            lines += count if key == "/lines" else 0
+            lines += count if key == LINES else 0
         return lines
 
     def attempts(self) -> dict[str, Attempt]:
@@ -202,12 +202,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ---- inside --------------------------------------------------------------------------

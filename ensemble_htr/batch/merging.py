@@ -12,7 +12,6 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from ensemble_htr.batch.engines import Engine, MergedLine
 from ensemble_htr.errors import InputError, OutputError, printable
@@ -154,12 +153,7 @@ class Merged:
     def __enter__(self) -> Merged:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _lines(self, condition: str, *values: object) -> Iterator[MergedLine]:

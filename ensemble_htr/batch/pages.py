@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import re
 import time
@@ -290,8 +289,12 @@ def transcribe(
 def _readable(sources: Sequence[PageSource]) -> Iterator[Page]:
     """The first pages that have lines of some type, as far as they can be read."""
     for source in itertools.islice((s for s in sources if s.xml is not None), _LOOKED_AT):
-        with captured_warnings(), contextlib.suppress(InputError):  # said when it is read
-            yield source.read()
+        with captured_warnings():
+            try:
+                page = source.read()
+            except InputError:
+                continue  # said when it is read
+        yield page
 
 
 def refresh_review(out: Path, journal: Journal) -> None:

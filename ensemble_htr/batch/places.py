@@ -10,15 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ensemble_htr.batch.journal import Finished, Journal
+from ensemble_htr.batch.journal import LINES, Finished, Journal
 from ensemble_htr.batch.outcomes import Outcome
 from ensemble_htr.batch.spool import Spool
 from ensemble_htr.errors import OutputError
 from ensemble_htr.io.files import atomic_write
 
-__all__ = ["LINES", "Folder", "Place", "Stream"]
-
-LINES = "/lines"  # the journal's key for lines without a page, all together
+__all__ = ["Folder", "Place", "Stream"]
 
 _OF_THE_PAGE = (errno.ENAMETOOLONG, errno.EISDIR, errno.EINVAL, errno.EILSEQ)
 _IN_MEMORY = 8 << 20  # bytes that wait for their turn in memory; more wait on disk

@@ -187,16 +187,19 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
         if not rest:
             return _run(job, merged, (rest, parts), Folder(out, journal), journal)
         content = job.content()
-        spool = Spool(out / HIDDEN / "parts.sqlite", content)
-        done = set(spool.positions())
+        begin = partial(_forget_lines, out, journal, content)
+        spool = Spool(out / HIDDEN / "parts.sqlite", content, begin)
+        done, expected = set(spool.positions()), parts
         if journal.finished(LINES).fingerprint == content:
             done, expected = set(range(len(job.pages), len(job.pages) + parts)), 0
-        else:
-            expected = parts
-            if not done:
-                clear_review(out, REVIEW_GROUP)
         place = Folder(out, journal, spool, len(job.pages), expected, Finished(content))
         return _run(job, merged, (rest, parts), place, journal, done)
+
+
+def _forget_lines(out: Path, journal: Journal, content: str) -> None:
+    """A new job's lines without a page replace those of the last, unless it is done already."""
+    if journal.finished(LINES).fingerprint != content:
+        clear_review(out, REVIEW_GROUP)
 
 
 def _run(

@@ -29,12 +29,14 @@ T = TypeVar("T")
 class Spool:
     """The parts of ``job``, a name for all that decides them; parts of another job are dropped.
 
-    Several processes may add to one spool. Every method raises `OutputError` in one line.
+    Several processes may add to one spool: the first of them calls ``begin``, before any other
+    can add. Every method raises `OutputError` in one line.
     """
 
-    def __init__(self, path: Path, job: str) -> None:
+    def __init__(self, path: Path, job: str, begin: Callable[[], None] = lambda: None) -> None:
         self._path = path
         self._job = job
+        self._begin = begin
         try:
             self._base = self._connect()
         except sqlite3.OperationalError as error:  # locked, full: not a matter of its content
@@ -96,6 +98,7 @@ class Spool:
                 if base.execute("SELECT name FROM job").fetchall() != [(self._job,)]:
                     base.execute("DELETE FROM job")
                     base.execute("DELETE FROM parts")
+                    self._begin()
                     base.execute("INSERT INTO job VALUES (?)", (self._job,))
         except BaseException:
             base.close()

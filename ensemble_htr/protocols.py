@@ -29,6 +29,7 @@ __all__ = [
     "ScoringRecognizer",
     "Segmenter",
     "TextScorer",
+    "TextVoice",
     "WritingRecognizer",
 ]
 
@@ -89,6 +90,18 @@ class TextScorer(Protocol):
     """Forced scores from posteriors that were computed already (no second pass of the net)."""
 
     def __call__(self, posteriors: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]: ...
+
+
+@runtime_checkable
+class TextVoice(Protocol):
+    """A voice that judges whole texts without seeing the image: a language model read forward or
+    backward, a list of names. ``name`` is the key of its evidence on arcs and of its weight."""
+
+    name: str
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        """What it says of each text of tokens, in its own finite scale (higher = likelier); only
+        differences between rival texts of one line count."""
 
 
 @runtime_checkable

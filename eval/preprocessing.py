@@ -233,7 +233,7 @@ def slopes(folder: Path) -> str:
 def main(data: Path, every: int, chosen: tuple[str, ...], jobs: int, out: Path) -> None:
     """Measure the steps on DATA/fr19/val and DATA/hands/val and write the tables."""
     folders = [data / "fr19" / "val", data / "hands" / "val"]
-    options = PipelineOptions(lm=False)
+    options, made = PipelineOptions(lm=False), commit()
     work = partial(edits_of_page, every, frozenset(chosen or STEPS) | {"all off"})
     pages: list[dict[Key, Edits]] = []
     for folder in folders:
@@ -243,7 +243,7 @@ def main(data: Path, every: int, chosen: tuple[str, ...], jobs: int, out: Path) 
     parts = [
         "# Preprocessing",
         f"`python eval/preprocessing.py DATA --every {every}` on {date.today()}, commit "
-        f"{commit()}, data {digest(folders)}. Greedy CER % of letter lines, profile fr-archive, "
+        f"{made}, data {digest(folders)}. Greedy CER % of letter lines, profile fr-archive, "
         "one step on at a time; in brackets the difference to all off with its 95 % interval over "
         f"documents (below 0: the step helps). Every {every}. line of each page counts, "
         f"of spoilt pages every {2 * every}.",

@@ -9,7 +9,6 @@ Ground floor: imports NumPy and the standard library only. Conventions that hold
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,13 +106,14 @@ class SearchOptions:
     beam: int = 4  # hypotheses kept of each line
     n_best: int = 4
     alpha: float = 0.0  # weight of the language model (the decoder has learned one of its own)
-    beta: float = 0.0  # bonus per character, in nats, where the language model speaks
+    beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon
+    ctc: float = 0.5  # weight of the encoder's own CTC score where finished hypotheses are ranked
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_best <= self.beam <= 64:
             raise ValueError("search: wanted 1 <= n_best <= beam <= 64")
-        if not 0 <= self.alpha <= 10 or not math.isfinite(self.beta):
-            raise ValueError("search: alpha must lie in 0 to 10 and beta be a number")
+        if not (0 <= self.alpha <= 10 and 0 <= self.ctc <= 10 and -10 <= self.beta <= 10):
+            raise ValueError("search: alpha and ctc must lie in 0 to 10, beta in -10 to 10")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """A trained encoder-decoder as a recognizer: it also writes by itself, and scores by dictation.
 
-*Writing* is a beam search over the autoregressive decoder, all lines of a call side by side, with
-a key-value cache (each step computes one character per hypothesis) and an optional language model
-by shallow fusion (Gulcehre et al., 2015). *Scoring* is teacher forcing: the decoder is given each
-text and says how probable every next character was; the rivals of one line share their
-beginnings, so they are scored as one tree, every node once (each node attends to its ancestors).
+*Writing* is a beam search over the autoregressive decoder, all lines of a call side by side, with a
+key-value cache (each step computes one character per hypothesis) and an optional language model by
+shallow fusion (Gulcehre et al., 2015). A character earns a bonus, since a wider beam would else
+prefer readings that end too soon (word reward: He et al., 2016), and what is finished is ranked
+together with the encoder's CTC score, as in hybrid decoding (Watanabe et al., 2017). *Scoring* is
+teacher forcing: the decoder is given each text and says how probable every next character was; the
+rivals of one line share their beginnings, so they are scored as one tree, every node once (each
+node attends to its ancestors).
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from ensemble_htr.types import Hypothesis, Line, Posteriors, SearchOptions
 __all__ = ["AttentionRecognizer", "load_recognizer"]
 
 END = 0  # code of the end of the line
-LINES = 8  # written side by side
+LINES = 24  # written side by side
 NODES = 4096  # of the rivals of one line scored in one pass
 
 
@@ -45,9 +48,13 @@ class _Written:
 
 @dataclass(slots=True)
 class _Sheet:
-    """One line while it is written: its hypotheses (always ``beam``, the rest dead) and ends."""
+    """One line while it is written: its hypotheses (always ``beam``, the rest dead) and ends.
 
-    limit: int  # characters: one for each frame of the encoder (8 px)
+    ``limit`` is the most characters that it may have, from what the encoder's CTC reads there: so
+    a decoder that repeats itself comes to an end.
+    """
+
+    limit: int
     live: list[_Written]
     done: list[_Written] = field(default_factory=list)
 
@@ -84,8 +91,8 @@ class AttentionRecognizer(CtcRecognizer):
         lm: LanguageModel | None = None,
     ) -> list[list[Hypothesis]]:
         """What the decoder writes of each line, best first; ``score`` is its own log-probability
-        (with the language model's where that spoke). Raises `InputError` for posteriors that are
-        not of this recognizer."""
+        with the bonus, the CTC's and the language model's share (`SearchOptions`). Raises
+        `InputError` for posteriors that are not of this recognizer."""
         options = options or SearchOptions()
         order = sorted(range(len(heard)), key=lambda i: _memory(heard[i]).shape[0])
         found: dict[int, list[Hypothesis]] = {}
@@ -104,7 +111,7 @@ class AttentionRecognizer(CtcRecognizer):
         state = lm.start() if lm is not None else None
         dead = _Written(-math.inf, state=state)
         sheets = [
-            _Sheet(len(_memory(p)), [_Written(0.0, state=state)] + [dead] * (options.beam - 1))
+            _Sheet(_limit(p), [_Written(0.0, state=state)] + [dead] * (options.beam - 1))
             for p in heard
         ]
         cache = self._begin(heard)
@@ -127,7 +134,9 @@ class AttentionRecognizer(CtcRecognizer):
                 cache = cache.select(torch.tensor(rows, device=self.device), lines)
                 ends = [h.codes[-1] if h.codes else 1 for i in open_ for h in sheets[i].live]
                 codes = torch.tensor(ends)[:, None]
-        return [self._hypotheses(sheet, options, lm) for sheet in sheets]
+        return [
+            self._hypotheses(sheet, p, options, lm) for sheet, p in zip(sheets, heard, strict=True)
+        ]
 
     def _grow(
         self,
@@ -152,14 +161,15 @@ class AttentionRecognizer(CtcRecognizer):
                         fused += options.alpha * lm.end(h.state)
                     sheet.done.append(_Written(fused, h.codes, (*h.logps, own)))
                     continue
+                fused += options.beta
                 if lm is not None:
                     spoken, state = lm.score(h.state, self.alphabet[code - 1])
-                    fused += options.alpha * spoken + options.beta
+                    fused += options.alpha * spoken
                 grown.append((fused, row, code, own, state))
         best = heapq.nlargest(options.beam, grown, key=lambda g: (g[0], -g[1], -g[2]))
         sheet.done = heapq.nlargest(options.n_best, sheet.done, key=lambda h: (h.score, h.codes))
         full = len(sheet.done) >= options.n_best
-        bonus = max(0.0, options.beta) * sheet.limit if lm is not None else 0.0
+        bonus = max(0.0, options.beta) * (sheet.limit - len(sheet.live[0].codes) - 1)
         hopeless = full and (not best or best[0][0] + bonus <= sheet.done[-1].score)
         if hopeless or not best or len(sheet.live[0].codes) >= sheet.limit:
             if not sheet.done:  # the end never was among the likely: take what stands
@@ -175,19 +185,22 @@ class AttentionRecognizer(CtcRecognizer):
         return [row for _, row, *_ in best] + [0] * spare
 
     def _hypotheses(
-        self, sheet: _Sheet, options: SearchOptions, lm: LanguageModel | None
+        self,
+        sheet: _Sheet,
+        heard: Posteriors,
+        options: SearchOptions,
+        lm: LanguageModel | None,
     ) -> list[Hypothesis]:
-        best = sorted(sheet.done, key=lambda h: (-h.score, h.codes))[: options.n_best]
-        return [
-            Hypothesis(
-                self.name,
-                tuple(self.alphabet[code - 1] for code in h.codes),
-                tuple(h.logps[: len(h.codes)]),
-                score=h.score,
-                lm=lm is not None,
-            )
-            for h in best
+        texts = [tuple(self.alphabet[code - 1] for code in h.codes) for h in sheet.done]
+        scores = [h.score for h in sheet.done]
+        if options.ctc > 0:
+            said = self.scorer(heard, texts)
+            scores = [a + options.ctc * max(b, -1e6) for a, b in zip(scores, said, strict=True)]
+        found = [
+            Hypothesis(self.name, text, h.logps[: len(text)], score=score, lm=lm is not None)
+            for text, h, score in zip(texts, sheet.done, scores, strict=True)
         ]
+        return sorted(found, key=lambda h: (-(h.score or 0.0), h.tokens))[: options.n_best]
 
     # ---- dictation -----------------------------------------------------------------------
 
@@ -277,6 +290,13 @@ class _Tree:
             seen[node] = seen[parent]
             seen[node, node] = True
         return torch.from_numpy(seen)[None, None]
+
+
+def _limit(heard: Posteriors) -> int:
+    """A quarter more characters than the best path has, and at most one a frame of the encoder."""
+    best = heard.logp.argmax(axis=1)
+    read = int(((best[1:] != best[:-1]) & (best[1:] > 0)).sum()) + int(best[0] > 0)
+    return min(len(_memory(heard)), read + read // 4 + 8)
 
 
 def _memory(heard: Posteriors) -> NDArray[np.float16]:

@@ -28,6 +28,7 @@ from ensemble_htr.recognizers.zoo import build_network  # noqa: E402
 from ensemble_htr.types import Line, Posteriors, SearchOptions  # noqa: E402
 
 torch.set_num_threads(1)  # the network here is too small for more
+PLAIN = SearchOptions(beta=0.0, ctc=0.0)  # scores are the decoder's own
 SIZES = {
     **{"stem": 4, "channels": (4, 6, 8), "blocks": (1, 1, 1), "width": 16, "heads": 2},
     **{"inner": 16, "encoder": 1, "decoder": 2, "kernel": 3},
@@ -79,7 +80,8 @@ def test_a_line_alone_and_in_company_reads_the_same(
         assert [h.text for h in mine] == [h.text for h in written]
 
 
-def test_the_beam_finds_what_brute_force_finds(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("beta", "ctc"), [(0.0, 0.0), (0.4, 0.0), (-0.2, 0.7)])
+def test_the_beam_finds_what_brute_force_finds(tmp_path: Path, beta: float, ctc: float) -> None:
     engine = build(tmp_path, "ab", seed=4)
     for width in (9, 20, 30):  # two to four frames: texts of at most as many characters
         (heard,) = engine.posteriors([line(width, width)])
@@ -87,8 +89,11 @@ def test_the_beam_finds_what_brute_force_finds(tmp_path: Path) -> None:
         texts = [t for n in range(limit + 1) for t in itertools.product("ab", repeat=n)]
         scores = engine.dictate(heard, texts)
         assert np.logaddexp.reduce(scores) <= 1e-6  # a distribution over texts (longer ones too)
+        said = np.maximum(ctc_score(heard, texts), -1e6)
+        scores = [a + beta * len(t) + ctc * c for a, t, c in zip(scores, texts, said, strict=True)]
         best = sorted(zip(scores, texts, strict=True), reverse=True)[:4]
-        (found,) = engine.write([heard], SearchOptions(beam=16, n_best=4))
+        (found,) = engine.write([heard], SearchOptions(beam=31, n_best=31, beta=beta, ctc=ctc))
+        found = found[:4]
         assert [h.tokens for h in found] == [t for _, t in best]
         assert [h.score for h in found] == pytest.approx([s for s, _ in best], abs=1e-4)
 
@@ -105,7 +110,7 @@ def test_rivals_are_scored_in_one_tree_as_each_alone(engine: AttentionRecognizer
 
 def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecognizer) -> None:
     heard = engine.posteriors([line(150, 3), line(60, 4)])
-    for p, written in zip(heard, engine.write(heard), strict=True):
+    for p, written in zip(heard, engine.write(heard, PLAIN), strict=True):
         assert 1 <= len(written) <= 4
         assert len({h.text for h in written}) == len(written)
         scores = engine.dictate(p, [h.tokens for h in written])
@@ -132,7 +137,7 @@ def test_the_language_model_takes_part_with_its_weight(engine: AttentionRecogniz
     heard = engine.posteriors([line(200, 7)])
     silent = engine.write(heard, SearchOptions(alpha=0.0), OnlyB())
     assert silent == engine.write(heard)
-    (spoken,) = engine.write(heard, SearchOptions(beam=9, alpha=2.0, beta=0.2), OnlyB())
+    (spoken,) = engine.write(heard, SearchOptions(beam=9, alpha=2.0, beta=0.2, ctc=0.0), OnlyB())
     assert set(spoken[0].text) <= {"b"} and spoken[0].lm
 
 

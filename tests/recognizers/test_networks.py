@@ -151,6 +151,7 @@ def test_hypotheses_of_a_line_share_its_memory() -> None:
             alone, _ = network.decode(code[None], network.start(encoded[i // 3][None], None))
             assert torch.allclose(alone[0], together[i], atol=1e-5)
 
+
 def test_unknown_architecture() -> None:
     with pytest.raises(UsageError, match="did you mean 'gated'"):
         build_network("gatet", {}, 5)

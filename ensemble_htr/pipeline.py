@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
 _LOG = logging.getLogger("ensemble_htr")
+_NEVER = -1e6  # log-probability of a text that a recognizer's alphabet cannot write
 _TOGETHER = 128  # lines whose posteriors are in memory at once
 _MANY = 4096  # lines of a page that are cut at once
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
@@ -210,19 +211,41 @@ class Pipeline:
         return rows, alternatives
 
     def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
-        """The forced scores of any texts by every recognizer that has seen this line."""
+        """The forced scores of any texts by every recognizer that has seen this line.
+
+        A decoder is asked about the texts that are likeliest by all CTC scores (`SearchOptions`);
+        of the others it is taken to say what its encoder says, from its likeliest text downwards.
+        """
 
         def score(texts: Sequence[tuple[str, ...]]) -> Mapping[str, list[float]]:
+            heard = [[max(s, _NEVER) for s in ctc_score(p, texts)] for p in posteriors]
             said: dict[str, list[float]] = {}
-            for recognizer, p in zip(self.recognizers, posteriors, strict=True):
+            for recognizer, p, own in zip(self.recognizers, posteriors, heard, strict=True):
                 name = recognizer.name
                 if isinstance(recognizer, WritingRecognizer):
-                    said[name] = recognizer.dictate(p, texts)
+                    said[name] = self._dictated(recognizer, p, texts, own, heard)
                     name = f"{name}-ctc"
-                said[name] = ctc_score(p, texts)
+                said[name] = own
             return said
 
         return score
+
+    def _dictated(
+        self,
+        recognizer: WritingRecognizer,
+        posteriors: Posteriors,
+        texts: Sequence[tuple[str, ...]],
+        own: Sequence[float],
+        heard: Sequence[Sequence[float]],
+    ) -> list[float]:
+        total = [sum(scores) for scores in zip(*heard, strict=True)]
+        order = sorted(range(len(texts)), key=lambda i: (-total[i], texts[i]))
+        asked, rest = order[: self.config.search.dictated], order[self.config.search.dictated :]
+        told = recognizer.dictate(posteriors, [texts[i] for i in asked])
+        said = dict(zip(asked, (max(s, _NEVER) for s in told), strict=True))
+        best = max(asked, key=lambda i: (said[i], -i), default=0)
+        said |= {i: said[best] + min(0.0, own[i] - own[best]) for i in rest}
+        return [said[i] for i in range(len(texts))]
 
     def lm_fits(self, texts: Iterable[str]) -> tuple[bool, float]:
         """Whether foreign text is likely enough under the LM to let it speak, and the mean bits

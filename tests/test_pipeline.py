@@ -118,3 +118,25 @@ def test_kept_lines_read_the_same_and_nothing_is_cut_again(
     result = again.read_page(page)
     assert again.cache is not None and (again.cache.hits, again.cache.misses) == (1, 0)
     assert result == plain
+
+
+def test_a_decoder_is_asked_about_the_likeliest_texts(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(model="trio", lm=False)
+    _, lines = _first(pipeline)
+    posteriors = [r.posteriors(lines[:1])[0] for r in pipeline.recognizers]
+    texts = [tuple(t) for t in ("le dix", "le six", "la dix", "dix", "l", "", "é", "le dix mai")]
+    search = replace(pipeline.config.search, dictated=3)
+    few = replace(pipeline, config=replace(pipeline.config, search=search)).scorer(posteriors)(
+        texts
+    )
+    every = pipeline.scorer(posteriors)(texts)
+    ctc = {name: scores for name, scores in every.items() if name != "writer"}
+    assert ctc == {name: scores for name, scores in few.items() if name != "writer"}
+    totals = [sum(scores) for scores in zip(*ctc.values(), strict=True)]
+    asked = sorted(range(len(texts)), key=lambda i: -totals[i])[:3]
+    assert [few["writer"][i] for i in asked] == pytest.approx(
+        [every["writer"][i] for i in asked], abs=1e-2
+    )
+    best = max(few["writer"][i] for i in asked)
+    assert all(-1e9 < few["writer"][i] <= best for i in range(len(texts)))
+    assert few["writer"][texts.index(("é",))] < -1e5  # no net can write it

@@ -35,6 +35,7 @@ def _weights(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--recipe", "recipe_file", type=_PATH, help="Build from a recipe (TOML) instead.")
 @click.option("--level", type=click.Choice(["char", "word"]), default="char", show_default=True,
               help="What a token is: word models are for the word reader.")  # fmt: skip
+@click.option("--backward", is_flag=True, help="Read every line from its end.")
 @click.option("--vocabulary", type=click.IntRange(0), default=0, metavar="N",
               help="Keep the N most frequent words of a word model (0: all).")  # fmt: skip
 @click.option("--order", type=click.IntRange(1, 6), default=6, show_default=True)

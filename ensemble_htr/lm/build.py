@@ -82,6 +82,9 @@ class _Kitchen:
             self.lines = {name: split(lines) for name, lines in self.lines.items()}
             self.vocab = bounded(self.lines, recipe.vocabulary)
             say(f"{len(self.vocab) - len(SPECIALS):,} words{self._unknown()}")
+        if recipe.backward:
+            self.lines = {name: [line[::-1] for line in own] for name, own in self.lines.items()}
+            self.held, self.report = _reversed(self.held), _reversed(self.report)
         self._models: dict[tuple[str, int], NGramModel] = {}
 
     @staticmethod
@@ -134,6 +137,10 @@ class _Kitchen:
         per = tuple((t.name, float(b)) for t, b in zip(self.report, total, strict=True))
         ngrams = sum(model.counts())
         return Score(name, ngrams, float(bits.sum() / asked.sum()), per)
+
+
+def _reversed(texts: Sequence[Text]) -> list[Text]:
+    return [replace(t, lines=tuple(line[::-1] for line in t.lines)) for t in texts]
 
 
 def _owners(texts: Sequence[Text]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -50,6 +50,7 @@ class Recipe:
     limits: tuple[str, ...] = ()  # where it fails, lines for the card
     profile: str = "fr-archive"
     level: Literal["char", "word"] = "char"  # what a token is
+    backward: bool = False  # reads every line from its end: the voice of what follows
     vocabulary: int = 0  # words kept at level "word", the most frequent; 0 = all
     order: int = 6
     gamma: float = 0.0  # trust in a component by its probability of the context: see interpolate

@@ -64,7 +64,8 @@ def card_text(built: Built, size: int) -> str:
         f"{recipe.unit.capitalize()} {recipe.order}-gram, interpolated modified Kneser-Ney, "
         f"text profile `{recipe.profile}`; "
         f"{sum(built.counts):,} n-grams ({_dotted(built.counts)}); {size:,} bytes packed; "
-        f"log10 to {recipe.decimals} places. Written by "
+        f"log10 to {recipe.decimals} places. "
+        f"{'Reads every line from its end. ' if recipe.backward else ''}Written by "
         "`ensemble-htr lm build`.",
         "",
         "## Made of",

@@ -132,6 +132,14 @@ def test_texts_on_the_command_line(root: Path) -> None:
     assert text_logprob(lm, tuple("le dit notaire")) > text_logprob(lm, tuple("eriaton tid el"))
 
 
+def test_a_backward_model_is_a_forward_model_of_reversed_lines(root: Path) -> None:
+    run("a.txt", "-o", "back.arpa", "--order", "3", "--backward")
+    lines = (root / "a.txt").read_text(encoding="utf-8").splitlines()
+    (root / "turned.txt").write_text("\n".join(line[::-1] for line in lines), encoding="utf-8")
+    run("turned.txt", "-o", "turned.arpa", "--order", "3")
+    assert (root / "back.arpa").read_bytes() == (root / "turned.arpa").read_bytes()
+
+
 def test_weights_and_held_out(root: Path) -> None:
     run("a.txt", "c.txt.gz", "-o", "w", "--weight", "a.txt=3", "--order", "2")
     weights = json.loads((root / "w/lock.json").read_text())["weights"]

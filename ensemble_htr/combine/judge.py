@@ -5,13 +5,15 @@ Three steps, each a few lines below.
 1. *Propose.* The rival paths of a line are every aligned reading and alternative, and the paths
    that a beam over the network composes from their parts (with the LM as partner).
 2. *Weigh.* Every path is scored as a whole: votes of the engines, forced scores of the recognizers
-   (every net says how well every rival fits the image), the LM; weights are fitted (`Mode`).
+   (every net says how well every rival fits the image), the LM and any other voice that judges
+   texts (`protocols.TextVoice`); weights are fitted (`Mode`).
 3. *Decide.* The softmax of the scores makes each arc's posterior, the mass of the paths through
    it; the reading takes the best arc of each slot. That is the minimum Bayes risk choice for slot
    errors (consensus decoding: Mangu, Brill & Stolcke, 2000), not the single most probable path.
 
 Evidence is left on the arcs: ``forced:NAME`` (log-ratio of the mass, by this net alone, of the
-paths through the arc against its rivals), ``lm`` likewise and ``posterior``.
+paths through the arc against its rivals), ``lm`` and each voice's name likewise, and
+``posterior``.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from ensemble_htr.combine.language import Speaker
 from ensemble_htr.combine.model import Calibration, JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
-from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot, Word
 
 __all__ = ["Case", "ImageScorer", "Judge"]
@@ -54,6 +56,8 @@ class Case:
     images: Floats  # (paths, nets): forced log-probability, floored below the best
     language: Floats  # (paths,): natural log; 0 without LM
     length: Floats  # (paths,): tokens that the LM may judge
+    voices: tuple[str, ...]
+    said: Floats  # (paths, voices): in each voice's own scale
 
     def texts(self) -> list[str]:
         return ["".join(path) for path in self.paths]
@@ -65,15 +69,25 @@ class Case:
         if mode.images and self.nets:  # a subset speaks with the weight of all
             nets = nets * sum(mode.images.values()) / max(float(nets.sum()), 1e-9)
         total = self.votes @ voices + self.images @ nets
-        return np.asarray(total + mode.language * self.language + mode.length * self.length)
+        total = total + mode.language * self.language + mode.length * self.length
+        others = np.array([mode.voices.get(name, 0.0) for name in self.voices])
+        return np.asarray(total + self.said @ others)
 
 
 class Judge:
     """Implements `protocols.Combiner`; with an `ImageScorer` it also hears the recognizers."""
 
-    def __init__(self, model: JudgeModel, lm: LanguageModel | None = None) -> None:
+    def __init__(
+        self,
+        model: JudgeModel,
+        lm: LanguageModel | None = None,
+        voices: Sequence[TextVoice] = (),
+    ) -> None:
+        """``voices`` are asked where the model gives their name a weight, and never without
+        ``use_lm``: they know language, not this image."""
         self.model = model
         self.speaker = Speaker(lm) if lm is not None else None
+        self.voices = tuple(voices)
 
     def combine(self, network: ConfusionNetwork) -> Reading:
         """Judge a network without images; see `read`."""
@@ -88,7 +102,7 @@ class Judge:
         reading = self.decide(case, mode)
         if self.speaker is None or not use_lm:
             return reading
-        silent = self.decide(case, replace(mode, language=0.0, length=0.0))
+        silent = self.decide(case, replace(mode, language=0.0, length=0.0, voices={}))
         return replace(reading, without_lm=silent.text)
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------
@@ -100,7 +114,12 @@ class Judge:
         speaker = self.speaker if use_lm else None
         mode = self.model.mode(score is not None, speaker is not None)
         engines = _engines(network)
+        voices = [v for v in self.voices if use_lm and mode.voices.get(v.name, 0.0) > 0]
         paths = _distinct(network.rows.values())
+
+        def weighed(paths: Sequence[tuple[str, ...]]) -> Case:
+            return _case(network, engines, paths, score, speaker, voices)
+
         if score is None:
             local = [
                 [(a.token, _vote(a, engines, mode)) for a in slot.arcs] for slot in network.slots
@@ -114,8 +133,8 @@ class Judge:
                 count=2 * _COMPOSED,
             )
             paths = _distinct([*paths, *composed])
-            return self._case(network, engines, paths, None, speaker)
-        first = self._case(network, engines, paths, score, speaker)
+            return weighed(paths)
+        first = weighed(paths)
         mass = _arc_mass(first, _softmax(_floored(first).scores(mode)))
         local = [
             [(t, math.log(max(m, 1e-5))) for t, m in slot.items() if m > 1e-4] for slot in mass
@@ -125,38 +144,7 @@ class Judge:
         fresh = [path for path in _distinct(composed) if "".join(path) not in known][:_COMPOSED]
         if not fresh:
             return first
-        return _joined(first, self._case(network, engines, fresh, score, speaker))
-
-    def _case(
-        self,
-        network: ConfusionNetwork,
-        engines: tuple[str, ...],
-        paths: Sequence[tuple[str, ...]],
-        score: ImageScorer | None,
-        speaker: Speaker | None,
-    ) -> Case:
-        tables = [
-            {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
-            for slot in network.slots
-        ]
-        votes = np.zeros((len(paths), len(engines)))
-        for i, path in enumerate(paths):
-            if path:
-                votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
-        texts = [tuple(token for token in path if token != EPSILON) for path in paths]
-        heard = score(texts) if score is not None else {}
-        images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
-        spoken = [speaker.text(text) for text in texts] if speaker is not None else []
-        return Case(
-            network,
-            engines,
-            tuple(paths),
-            votes,
-            tuple(heard),
-            np.maximum(images, -1e6),
-            np.array([s.logp for s in spoken]) if spoken else np.zeros(len(paths)),
-            np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
-        )
+        return _joined(first, weighed(fresh))
 
     # ---- 3. decide -----------------------------------------------------------------------
 
@@ -165,7 +153,7 @@ class Judge:
         case = _floored(case)
         if not case.network.slots:
             return Reading((), (), _sigmoid(mode.line, (0.0, 0.0)), network=case.network)
-        if not case.nets and mode.language == 0:
+        if not case.nets and mode.language == 0 and not any(mode.voices.values()):
             mass = [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
         else:
             mass = _arc_mass(case, _softmax(case.scores(mode)))
@@ -183,6 +171,40 @@ class Judge:
             network=network,
             slots=tuple(kept),
         )
+
+
+def _case(
+    network: ConfusionNetwork,
+    engines: tuple[str, ...],
+    paths: Sequence[tuple[str, ...]],
+    score: ImageScorer | None,
+    speaker: Speaker | None,
+    voices: Sequence[TextVoice],
+) -> Case:
+    tables = [
+        {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
+        for slot in network.slots
+    ]
+    votes = np.zeros((len(paths), len(engines)))
+    for i, path in enumerate(paths):
+        if path:
+            votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
+    texts = [tuple(token for token in path if token != EPSILON) for path in paths]
+    heard = score(texts) if score is not None else {}
+    images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
+    spoken = [speaker.text(text) for text in texts] if speaker is not None else []
+    return Case(
+        network,
+        engines,
+        tuple(paths),
+        votes,
+        tuple(heard),
+        np.maximum(images, -1e6),
+        np.array([s.logp for s in spoken]) if spoken else np.zeros(len(paths)),
+        np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
+        tuple(voice.name for voice in voices),
+        np.array([voice.speak(texts) for voice in voices]).T.reshape(len(paths), len(voices)),
+    )
 
 
 def char_features(
@@ -289,18 +311,22 @@ def _joined(one: Case, two: Case) -> Case:
         images=stack([one.images, two.images]),
         language=stack([one.language, two.language]),
         length=stack([one.length, two.length]),
+        said=stack([one.said, two.said]),
     )
 
 
 def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> ConfusionNetwork:
     """The network with ``posterior``, ``forced:*`` and ``lm`` added where arcs are in dispute."""
-    voices: dict[str, list[dict[str, float]]] = {}
+    voices: dict[str, list[dict[str, float]]] = {}  # what each says alone
     for i, net in enumerate(case.nets):
         weight = mode.images.get(net, mode.image_default)
         voices[f"forced:{net}"] = _arc_mass(case, _softmax(weight * case.images[:, i]))
     if mode.language > 0 and case.language.any():
         spoken = mode.language * case.language + mode.length * case.length
         voices["lm"] = _arc_mass(case, _softmax(spoken))
+    for i, voice in enumerate(case.voices):
+        if (weight := mode.voices.get(voice, 0.0)) > 0:
+            voices[voice] = _arc_mass(case, _softmax(weight * case.said[:, i]))
     slots = []
     for i, slot in enumerate(case.network.slots):
         arcs = []

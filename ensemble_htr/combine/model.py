@@ -31,7 +31,8 @@ class Mode:
     """The judge's weights in one situation (with or without images, with or without an LM).
 
     A path's score in nats is ``sum_e votes[e] * (its share of votes) + sum_k images[k] * log p_k``
-    ``+ language * log p_lm + length * tokens``; see `combine.judge`.
+    ``+ language * log p_lm + length * tokens + sum_v voices[v] * (what v says)``; see
+    `combine.judge`.
     """
 
     votes: Mapping[str, float] = field(default_factory=dict)  # by engine
@@ -40,6 +41,7 @@ class Mode:
     image_default: float = 0.3
     language: float = 0.0
     length: float = 0.0
+    voices: Mapping[str, float] = field(default_factory=dict)  # by `protocols.TextVoice.name`
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))

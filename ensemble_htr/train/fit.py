@@ -37,6 +37,7 @@ __all__ = ["fit_ensemble"]
 
 ALPHAS, BETAS = (0.2, 0.35, 0.5, 0.65, 0.8), (0.0, 0.5, 1.0, 1.5, 2.0)
 _KEPT = ("search", "words", "preprocess")  # tables of model.toml that a fit leaves alone
+_FIRST = 0.05  # a voice's weight before anything is fitted
 ROUNDS = 2  # the judge's proposals depend on its weights: fit, propose again, fit again
 
 
@@ -180,12 +181,13 @@ def _fit(
             found.append(Item(case, graphemes(heard[i].truth), heard[i].doc))
         return found
 
-    mode = plain_judge().modes[name]
-    judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None)
+    voices = pipeline.judge.voices if lm else ()
+    mode = replace(plain_judge().modes[name], voices={v.name: _FIRST for v in voices})
+    judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None, voices)
     for number in range(ROUNDS):
         fitted = fit_mode(items(judge, letters), mode, generic=not images, lm=lm)
         mode = fitted.mode
-        judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None)
+        judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None, voices)
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
     return calibrate(judge, items(judge, range(len(heard))), mode)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from ensemble_htr.metrics import alignment_pairs, edit_distance
 __all__ = ["Fitted", "Item", "fit_mode"]
 
 Floats = NDArray[np.float64]
+
+_TIE = 2e-5  # expected CER by which a voice must help to be heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def fit_mode(items: Sequence[Item], start: Mode, *, generic: bool, lm: bool) -> 
     from scipy.optimize import minimize
 
     engines, nets = items[0].case.engines, items[0].case.nets
+    voices = items[0].case.voices
     tables = [_features(item, engines, nets, generic) for item in items]
     edits = [
         np.array([edit_distance(item.truth, [t for t in p if t]) for p in item.case.paths], float)
@@ -62,7 +65,7 @@ def fit_mode(items: Sequence[Item], start: Mode, *, generic: bool, lm: bool) -> 
     ]
     weigh = document_weights(items)
     size = float(sum(w * len(item.truth) for w, item in zip(weigh, items, strict=True)))
-    first = _pack(start, engines, nets, generic)
+    first = _pack(start, engines, nets, voices, generic)
     ridge = 1e-4
 
     def risk(x: Floats) -> tuple[float, Floats]:
@@ -79,9 +82,20 @@ def fit_mode(items: Sequence[Item], start: Mode, *, generic: bool, lm: bool) -> 
     least = 0.3 if generic else 0.0  # an engine nobody knows must not be mute
     bounds = [(least, 20.0)] * (1 if generic else len(engines)) + [(0.0, 20.0)] * len(nets)
     bounds += [(0.0, 3.0), (-2.0, 4.0)] if lm else [(0.0, 0.0)] * 2
+    bounds += [(0.0, 3.0)] * len(voices)
     best = minimize(risk, first, jac=True, bounds=bounds, method="L-BFGS-B")
-    mode = _unpack(best.x, start, engines, nets, generic)
+    mode = _unpack(_silenced(best.x, len(voices), risk), start, engines, nets, voices, generic)
     return Fitted(mode, risk(first)[0], float(best.fun))
+
+
+def _silenced(x: Floats, voices: int, risk: Callable[[Floats], tuple[float, Floats]]) -> Floats:
+    """The weights with those voices at 0 that make no difference (`_TIE`) to the risk."""
+    for i in range(len(x) - voices, len(x)):
+        without = x.copy()
+        without[i] = 0.0
+        if risk(without)[0] <= risk(x)[0] + _TIE:
+            x = without
+    return x
 
 
 def _features(item: Item, engines: Sequence[str], nets: Sequence[str], generic: bool) -> Floats:
@@ -91,21 +105,30 @@ def _features(item: Item, engines: Sequence[str], nets: Sequence[str], generic: 
     if len(nets):
         images = np.maximum(images, images.max(0, keepdims=True) - 60.0)
     spoken = np.column_stack([case.language, case.length])
-    return np.hstack([votes, images, spoken])
+    return np.hstack([votes, images, spoken, case.said])
 
 
-def _pack(mode: Mode, engines: Sequence[str], nets: Sequence[str], generic: bool) -> Floats:
+def _pack(
+    mode: Mode, engines: Sequence[str], nets: Sequence[str], voices: Sequence[str], generic: bool
+) -> Floats:
     votes = (
         [mode.vote_default] if generic else [mode.votes.get(e, mode.vote_default) for e in engines]
     )
     images = [mode.images.get(k, mode.image_default) for k in nets]
-    return np.array([*votes, *images, mode.language, mode.length])
+    others = [mode.voices[v] for v in voices]
+    return np.array([*votes, *images, mode.language, mode.length, *others])
 
 
 def _unpack(
-    x: Floats, mode: Mode, engines: Sequence[str], nets: Sequence[str], generic: bool
+    x: Floats,
+    mode: Mode,
+    engines: Sequence[str],
+    nets: Sequence[str],
+    voices: Sequence[str],
+    generic: bool,
 ) -> Mode:
     values = [round(float(v), 5) for v in x]
+    values, others = values[: len(values) - len(voices)], values[len(values) - len(voices) :]
     count = 1 if generic else len(engines)
     votes, images = values[:count], values[count : count + len(nets)]
     return replace(
@@ -116,6 +139,7 @@ def _unpack(
         image_default=round(sum(images) / len(images), 5) if images else 0.0,
         language=values[-2],
         length=values[-1],
+        voices=dict(zip(voices, others, strict=True)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,29 @@ def test_a_wide_beam_finds_the_best_path_there_is(slots: list[list[str]], lm: bo
 def test_digits_and_runs_are_exempt() -> None:
     assert is_exempt("7", 1) and is_exempt(".", 2) and is_exempt("x", 3)
     assert not is_exempt("l", 2) and not is_exempt(" ", 5) and not is_exempt(".", 1)
+
+
+class Longest:
+    """A voice that likes long texts."""
+
+    name = "long"
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        return [float(len(text)) for text in texts]
+
+
+@given(st.lists(texts, min_size=1, max_size=3), st.booleans())
+def test_a_voice_of_weight_nought_changes_nothing(readings: list[str], lm: bool) -> None:
+    network, model = ALIGN.align(rows(*readings)), plain_judge()
+    asked = Judge(model, Bigram() if lm else None, [Longest()]).combine(network)
+    assert asked == Judge(model, Bigram() if lm else None).combine(network)
+
+
+def test_a_voice_decides_and_leaves_its_evidence_under_its_own_name() -> None:
+    network = ALIGN.align(rows("abab", "abb"))
+    judge = Judge(JudgeModel(modes={"text": Mode(voices={"long": 3.0})}), None, [Longest()])
+    reading = judge.combine(network)
+    assert reading.text == "abab" and reading.network is not None
+    added = [a.evidence for s in reading.network.slots if len(s.arcs) > 1 for a in s.arcs]
+    assert added and all("long" in evidence for evidence in added)
+    assert judge.read(network, use_lm=False).network == Judge(judge.model).combine(network).network

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ensemble_htr import __version__, registry
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
+from ensemble_htr.combine import Backward, Judge, JudgeModel, load_judge, plain_judge
 from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
@@ -27,7 +27,7 @@ from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.rectify import RectifyOptions
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
-from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, WritingRecognizer
+from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Pipeline:
         segmenter = _segmenter(options.segmenter) if options.images else None
         seed = _seed(config, options.segmenter)
         cache = None if options.cache is None else LineCache(options.cache, seed)
-        judging, products = Judge(judge, lm), plan.products()
+        judging, products = Judge(judge, lm, _voices(plan)), plan.products()
         return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache,
                    segmenter, _word_reader(plan))  # fmt: skip
 
@@ -298,6 +298,11 @@ def _load_lm(path: Path) -> LanguageModel:
     from ensemble_htr import lm
 
     return lm.load(path)
+
+
+def _voices(plan: Plan) -> list[TextVoice]:
+    """Those who judge whole texts beside the language model."""
+    return [] if plan.backward is None else [Backward(_load_lm(plan.backward))]
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

@@ -27,6 +27,7 @@ class ModelConfig:
 
     recognizers: tuple[str, ...]
     lm: str = ""  # "" = none
+    backward: str = ""  # a model built with ``lm build --backward``, a further voice; "" = none
     combiner: str = ""  # file in the ensemble's folder; "" = unfitted
     beam: BeamOptions = field(default_factory=BeamOptions)
     search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
@@ -79,6 +80,7 @@ class Plan:
     config: ModelConfig
     lm: Path | None
     judge: Path | None
+    backward: Path | None
     weights: Mapping[str, Path]  # by recognizer
     words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
 
@@ -95,6 +97,7 @@ class Plan:
             config,
             _find_lm(config.lm) if options.lm and config.lm else None,
             judge,
+            _find_lm(config.backward) if options.lm and config.lm and config.backward else None,
             {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
             _find_words(folder, config.words) if words else {},
         )
@@ -104,6 +107,7 @@ class Plan:
         files = {f"models/{name}": path for name, path in self.weights.items()} | {**self.words}
         files |= {"combiner": self.judge} if self.judge is not None else {}
         files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
+        files |= {f"lm/{self.config.backward}": self.backward} if self.backward is not None else {}
         return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
 
 

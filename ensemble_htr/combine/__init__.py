@@ -1,6 +1,16 @@
 """Judging: the one place where evidence becomes a decision and a confidence."""
 
 from ensemble_htr.combine.judge import Case, ImageScorer, Judge
+from ensemble_htr.combine.language import Backward
 from ensemble_htr.combine.model import JudgeModel, Mode, load_judge, plain_judge
 
-__all__ = ["Case", "ImageScorer", "Judge", "JudgeModel", "Mode", "load_judge", "plain_judge"]
+__all__ = [
+    "Backward",
+    "Case",
+    "ImageScorer",
+    "Judge",
+    "JudgeModel",
+    "Mode",
+    "load_judge",
+    "plain_judge",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ensemble_htr.protocols import LanguageModel
 from ensemble_htr.text import is_number, is_run
 
-__all__ = ["Speaker", "Spoken", "is_exempt"]
+__all__ = ["Backward", "Speaker", "Spoken", "is_exempt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +64,17 @@ class Speaker:
                 total += logp
                 count += 1
         return Spoken(total + self.end(state), count)
+
+
+class Backward:
+    """A model of lines read from their end, as a `protocols.TextVoice`: what follows a character
+    speaks for it where the language model knows only what came before."""
+
+    name = "backward"
+
+    def __init__(self, lm: LanguageModel) -> None:
+        self._speaker = Speaker(lm)
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        """Natural log of what may be judged of each text, read from its end."""
+        return [self._speaker.text(text[::-1]).logp for text in texts]

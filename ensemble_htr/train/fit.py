@@ -215,12 +215,14 @@ The shipped ensemble: `model.toml` says who reads, `combiner.json` who is believ
 
 def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
     names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
+    backward = f'backward = "{pipeline.config.backward}"\n' if pipeline.config.backward else ""
     atomic_write(
         folder / "model.toml",
         "# The shipped ensemble: which recognizers read, with which language model, judged by\n"
         "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
         f"recognizers = [{names}]\n"
-        f'lm = "{pipeline.config.lm}"\ncombiner = "combiner.json"\n\n[beam]\nbeam = {beam.beam}\n'
+        f'lm = "{pipeline.config.lm}"\n{backward}combiner = "combiner.json"\n\n'
+        f"[beam]\nbeam = {beam.beam}\n"
         f"n_best = {beam.n_best}\nalpha = {beam.alpha}\nbeta = {beam.beta}\n"
         + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
     )

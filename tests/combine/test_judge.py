@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.combine import Judge, JudgeModel, Mode, plain_judge
+from ensemble_htr.combine import Backward, Judge, JudgeModel, Mode, plain_judge
 from ensemble_htr.combine.language import Speaker, is_exempt
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.types import Hypothesis
@@ -188,3 +188,18 @@ def test_a_voice_decides_and_leaves_its_evidence_under_its_own_name() -> None:
     added = [a.evidence for s in reading.network.slots if len(s.arcs) > 1 for a in s.arcs]
     assert added and all("long" in evidence for evidence in added)
     assert judge.read(network, use_lm=False).network == Judge(judge.model).combine(network).network
+
+
+def test_a_backward_model_hears_the_line_from_its_end() -> None:
+    voice, texts = Backward(Bigram()), [tuple("aba"), tuple("abb"), tuple("12ab"), ()]
+    assert voice.speak(texts) == [Speaker(Bigram()).text(t[::-1]).logp for t in texts]
+    reading = Judge(
+        JudgeModel(modes={"text+lm": Mode(voices={"backward": 0.5}, language=0.3)}),
+        Bigram(),
+        [voice],
+    ).combine(
+        SumOfPairsAligner().align([Hypothesis("a", tuple("aab")), Hypothesis("b", tuple("abb"))])
+    )
+    assert reading.network is not None
+    rivals = [slot for slot in reading.network.slots if len(slot.arcs) > 1]
+    assert rivals and all("backward" in arc.evidence for slot in rivals for arc in slot.arcs)

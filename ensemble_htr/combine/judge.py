@@ -10,6 +10,7 @@ Three steps, each a few lines below.
 3. *Decide.* The softmax of the scores makes each arc's posterior, the mass of the paths through
    it; the reading takes the best arc of each slot. That is the minimum Bayes risk choice for slot
    errors (consensus decoding: Mangu, Brill & Stolcke, 2000), not the single most probable path.
+   A learned arc scorer says how probably each is right (`combine.certainty`).
 
 Evidence is left on the arcs: ``forced:NAME`` (log-ratio of the mass, by this net alone, of the
 paths through the arc against its rivals), ``lm`` and each voice's name likewise, and
@@ -25,11 +26,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr.combine.arcs import ArcTable, arc_table
+from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.language import Speaker
-from ensemble_htr.combine.model import Calibration, JudgeModel, Mode
+from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.protocols import LanguageModel, TextVoice
-from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot, Word
+from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
 __all__ = ["Case", "ImageScorer", "Judge"]
 
@@ -152,25 +155,62 @@ class Judge:
         """The consensus of the weighed paths."""
         case = _floored(case)
         if not case.network.slots:
-            return Reading((), (), _sigmoid(mode.line, (0.0, 0.0)), network=case.network)
+            return Reading((), (), sigmoid(mode.line, (0.0, 0.0)), network=case.network)
         if not case.nets and mode.language == 0 and not any(mode.voices.values()):
             mass = [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
         else:
             mass = _arc_mass(case, _softmax(case.scores(mode)))
-        chosen = [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
         network = _explained(case, mass, mode)
-        kept = _written(chosen)
-        tokens = tuple(chosen[i] for i in kept)
-        features = char_features(network, chosen, case.engines)
-        sure = [_sigmoid(mode.char, features[i]) for i in kept]
+        if mode.scorer is None:
+            chosen = [
+                max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass
+            ]
+            features = char_features(network, chosen, case.engines)
+            verdict = Verdict.plain(features, chosen, mode.char, mode.word, mode.line)
+        else:
+            table = tabled(case, network, mode)
+            chosen, sure, p = mode.scorer.choose(table)
+            if mode.scorer.decides:
+                network = _rescored(network, table, p)
+            verdict = Verdict.scored(mode.scorer, chosen, sure)
         return Reading(
-            tokens,
-            tuple(sure),
-            _sigmoid(mode.line, pooled([_sigmoid(mode.char, f) for f in features])),
-            words=_words(tokens, sure, mode.word),
+            tuple(chosen[i] for i in verdict.slots),
+            verdict.sure,
+            verdict.line,
+            words=verdict.words,
             network=network,
-            slots=tuple(kept),
+            slots=verdict.slots,
         )
+
+
+def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> ArcTable:
+    """The features of the arcs of the judged ``network`` of a case."""
+    image = language = 0.0
+    if len(case.paths):
+        best = int(np.argmax(case.scores(mode)))
+        size = max(1, sum(token != EPSILON for token in case.paths[best]))
+        image = float(case.images[best].mean()) / size if case.nets else 0.0
+        language = float(case.language[best]) / size if mode.language > 0 else 0.0
+    return arc_table(network, case.engines, case.nets, case.voices, image, language)
+
+
+def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> ConfusionNetwork:
+    """The network whose ``posterior`` is what the arc scorer says, its sum over a slot being 1."""
+    found: list[dict[str, float]] = [{} for _ in network.slots]
+    for slot, token, sure in zip(table.slots.tolist(), table.tokens, p.tolist(), strict=True):
+        found[slot][token] = max(sure, 1e-9)
+    slots = []
+    for slot, known in zip(network.slots, found, strict=True):
+        total = sum(known.values())
+        slots.append(
+            Slot(
+                tuple(
+                    Arc(a.token, {**a.evidence, "posterior": known.get(a.token, 0.0) / total})
+                    for a in slot.arcs
+                )
+            )
+        )
+    return replace(network, slots=tuple(slots))
 
 
 def _case(
@@ -205,56 +245,6 @@ def _case(
         tuple(voice.name for voice in voices),
         np.array([voice.speak(texts) for voice in voices]).T.reshape(len(paths), len(voices)),
     )
-
-
-def char_features(
-    network: ConfusionNetwork, chosen: Sequence[str], engines: Sequence[str]
-) -> list[tuple[float, ...]]:
-    """Per slot: logit of the chosen arc's posterior, mean log vote of the engines that hold it,
-    share of engines that hold it, least logit among the two neighbours."""
-    logits, votes, shares = [], [], []
-    for slot, token in zip(network.slots, chosen, strict=True):
-        evidence = next(arc.evidence for arc in slot.arcs if arc.token == token)
-        p = min(max(evidence["posterior"], 1e-6), 1 - 1e-6)
-        logits.append(math.log(p / (1 - p)))
-        held = [evidence[f"vote:{e}"] for e in engines if f"vote:{e}" in evidence]
-        votes.append(sum(math.log(max(v, 1e-3)) for v in held) / len(held) if held else -3.0)
-        shares.append(len(held) / max(1, len(engines)))
-    padded = [14.0, *logits, 14.0]
-    near = [min(padded[i], padded[i + 2]) for i in range(len(logits))]
-    return list(zip(logits, votes, shares, near, strict=True))
-
-
-def pooled(confidences: Sequence[float]) -> tuple[float, float]:
-    """Features of a word or line: log of the product and of the least of its confidences."""
-    if not confidences:
-        return (0.0, 0.0)
-    logs = [math.log(max(c, 1e-6)) for c in confidences]
-    return (sum(logs), min(logs))
-
-
-def _written(chosen: Sequence[str]) -> list[int]:
-    """The slots whose tokens are written: no epsilon, no blank at an end or after a blank."""
-    kept: list[int] = []
-    for i, token in enumerate(chosen):
-        blank = token.isspace()
-        if token != EPSILON and not (blank and (not kept or chosen[kept[-1]].isspace())):
-            kept.append(i)
-    if kept and chosen[kept[-1]].isspace():
-        kept.pop()
-    return kept
-
-
-def _words(tokens: Sequence[str], sure: Sequence[float], how: Calibration) -> tuple[Word, ...]:
-    words, start = [], None
-    for i, token in enumerate((*tokens, " ")):
-        if not token.isspace():
-            start = i if start is None else start
-        elif start is not None:
-            confidence = _sigmoid(how, pooled(sure[start:i]))
-            words.append(Word("".join(tokens[start:i]), confidence, start, i))
-            start = None
-    return tuple(words)
 
 
 def _engines(network: ConfusionNetwork) -> tuple[str, ...]:
@@ -339,8 +329,3 @@ def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> Confusio
             arcs.append(Arc(arc.token, {**arc.evidence, **added}))
         slots.append(Slot(tuple(arcs)))
     return replace(case.network, slots=tuple(slots))
-
-
-def _sigmoid(calibration: Calibration, features: Sequence[float]) -> float:
-    x = calibration.bias + sum(w * f for w, f in zip(calibration.weights, features, strict=False))
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, x))))

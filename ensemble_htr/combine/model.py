@@ -1,29 +1,24 @@
-"""What the judge has learned: a plain, versioned JSON file of a few dozen numbers."""
+"""What the judge has learned: a plain, versioned JSON file of numbers."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ensemble_htr.combine.certainty import Calibration, Scorer
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.errors import AssetError, ConfigError
 
 __all__ = ["FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
 
-FORMAT = "ensemble-htr-judge-1"
+FORMAT = "ensemble-htr-judge-2"
+_READ = ("ensemble-htr-judge-1", FORMAT)  # the first had no scorers
 _LARGEST_WEIGHT = 1e9  # nats; fitted ones are below 100
 LARGEST = 4 << 20  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Weights of a logistic model ``sigmoid(bias + weights . features)`` (Platt, 1999)."""
-
-    bias: float = 0.0
-    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +40,7 @@ class Mode:
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
+    scorer: Scorer | None = None  # speaks instead of the three above
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ def load_judge(path: Path) -> JudgeModel:
             raise AssetError(f"{path}: too large for a combiner")
         text = path.read_text(encoding="utf-8")
         data = json.loads(text, parse_constant=_number, parse_float=_number)
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
+        if not isinstance(data, dict) or data.get("format") not in _READ:
             raise AssetError(f"{path}: not a combiner file of ensemble-htr (wanted '{FORMAT}')")
         return from_mapping(data, JudgeModel, str(path))
     except OSError as error:
@@ -100,4 +96,6 @@ def _number(text: str) -> float:
 
 def dump_judge(model: JudgeModel) -> str:
     """The model as JSON text."""
-    return json.dumps(to_mapping(model), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(to_mapping(model), indent=1, ensure_ascii=False, allow_nan=False)
+    rows = re.compile(r'\[\n\s*([^\[\]{}"]*?)\n\s*\]')  # a list of numbers: on one line
+    return rows.sub(lambda m: f"[{re.sub(chr(10) + ' *', ' ', m[1])}]", text) + "\n"

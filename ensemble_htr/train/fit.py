@@ -29,7 +29,8 @@ from ensemble_htr.io.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter
-from ensemble_htr.train.judge import Item, calibrate, fit_mode
+from ensemble_htr.train.arcs import learn_scorer
+from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.train.readings import Heard, each_page, hear
 from ensemble_htr.types import ConfusionNetwork, Posteriors
 
@@ -64,7 +65,7 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
             for images in (True, False):
                 name = ("image" if images else "text") + ("+lm" if lm else "")
                 modes[name] = _fit(pipeline, name, heard, networks, letters)
-                _say(f"{name}: {modes[name]}")
+                _say(f"{name}: {replace(modes[name], scorer=None)}")
     facts = {
         "split": split.name,
         "lines": len(heard),
@@ -169,7 +170,7 @@ def _fit(
     networks: Sequence[Pair],
     letters: Sequence[int],
 ) -> Mode:
-    """Fit one mode: weights on the lines with a letter, calibration on all lines."""
+    """Fit one mode: weights on the lines with a letter, arcs and confidences on all lines."""
     images, lm = name.startswith("image"), name.endswith("+lm")
 
     def items(judge: Judge, which: Sequence[int]) -> list[Item]:
@@ -189,7 +190,7 @@ def _fit(
         mode = fitted.mode
         judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None, voices)
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
-    return calibrate(judge, items(judge, range(len(heard))), mode)
+    return replace(mode, scorer=learn_scorer(judge, items(judge, range(len(heard))), mode))
 
 
 def _card(model: JudgeModel, beam: BeamOptions) -> str:

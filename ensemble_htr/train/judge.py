@@ -3,7 +3,7 @@
 The weights of a mode minimise the expected number of character edits under the softmax of the
 path scores (minimum risk training: Och, 2003; Shen et al., 2016), by L-BFGS with the exact
 gradient. Documents weigh by the square root of their length, so that a few long registers do not
-speak for everybody. Calibration is logistic regression on the features of `combine.judge`.
+speak for everybody. What single arcs, words and lines are worth is learned in `train.arcs`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble_htr.combine.judge import Case, Judge, char_features, pooled
-from ensemble_htr.combine.model import Calibration, Mode
-from ensemble_htr.metrics import alignment_pairs, edit_distance
+from ensemble_htr.combine.judge import Case
+from ensemble_htr.combine.model import Mode
+from ensemble_htr.metrics import edit_distance
 
 __all__ = ["Fitted", "Item", "fit_mode"]
 
@@ -141,94 +140,3 @@ def _unpack(
         length=values[-1],
         voices=dict(zip(voices, others, strict=True)),
     )
-
-
-def calibrate(judge: Judge, items: Sequence[Item], mode: Mode) -> Mode:
-    """Fit the confidences of characters, words and lines for the readings that ``mode`` chooses."""
-    plain = replace(mode, char=Calibration(0.0, (1.0, 0.0, 0.0, 0.0)))
-    rows: list[tuple[float, ...]] = []
-    right: list[bool] = []
-    per_line: list[tuple[int, int]] = []
-    for item in items:
-        network, chosen = _chosen(judge, item, plain)
-        features = char_features(network, chosen, item.case.engines)
-        per_line.append((len(rows), len(rows) + len(features)))
-        rows += features
-        right += _slots_right(chosen, item.truth)
-    char = _logistic(rows, right)
-    sure = _apply(char, rows)
-    lines, line_right, words, word_right = [], [], [], []
-    for item, (start, stop) in zip(items, per_line, strict=True):
-        _, chosen = _chosen(judge, item, plain)
-        lines.append(pooled(sure[start:stop]))
-        line_right.append(tuple(t for t in chosen if t) == item.truth)
-        for first, last in _word_slots(chosen):
-            inside = [start + i for i in range(first, last) if chosen[i]]
-            words.append(pooled([sure[i] for i in inside]))
-            word_right.append(all(right[i] for i in range(start + first, start + last)))
-    return replace(
-        mode, char=char, word=_logistic(words, word_right), line=_logistic(lines, line_right)
-    )
-
-
-def _chosen(judge: Judge, item: Item, mode: Mode) -> tuple[Any, list[str]]:
-    reading = judge.decide(item.case, mode)
-    assert reading.network is not None
-    chosen = [
-        max(s.arcs, key=lambda a: (a.evidence["posterior"], a.token != "", a.token)).token
-        for s in reading.network.slots
-    ]
-    return reading.network, chosen
-
-
-def _slots_right(chosen: Sequence[str], truth: Sequence[str]) -> list[bool]:
-    """Per slot whether its token stands in the truth at its place; an epsilon is right unless the
-    truth has a token there that nobody wrote."""
-    written = [t for t in chosen if t]
-    flags: list[bool] = []
-    missing = False
-    for wanted, got in alignment_pairs(truth, written):
-        if got == "":
-            missing = True
-            continue
-        flags.append(wanted == got)
-        if missing and not flags[-1]:
-            missing = False
-    out, at = [], 0
-    for token in chosen:
-        if token:
-            out.append(flags[at])
-            at += 1
-        else:
-            out.append(True)
-    return out
-
-
-def _word_slots(chosen: Sequence[str]) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    start: int | None = None
-    for i, token in enumerate([*chosen, " "]):
-        if token == " ":
-            if start is not None and any(chosen[start:i]):
-                spans.append((start, i))
-            start = None
-        elif start is None and token:
-            start = i
-    return spans
-
-
-def _logistic(rows: Sequence[Sequence[float]], right: Sequence[bool]) -> Calibration:
-    from sklearn.linear_model import LogisticRegression
-
-    if len(set(right)) < 2:
-        share = (sum(right) + 1) / (len(right) + 2)
-        return Calibration(math.log(share / (1 - share)), ())
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(np.array(rows), np.array(right))
-    return Calibration(
-        round(float(model.intercept_[0]), 5), tuple(round(float(w), 5) for w in model.coef_[0])
-    )
-
-
-def _apply(calibration: Calibration, rows: Sequence[Sequence[float]]) -> list[float]:
-    x = calibration.bias + np.array(rows) @ np.array(calibration.weights or [0.0] * len(rows[0]))
-    return [float(v) for v in 1 / (1 + np.exp(-np.clip(x, -30, 30)))]

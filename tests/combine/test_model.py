@@ -15,9 +15,25 @@ def test_a_judge_comes_back_as_it_was(tmp_path: Path) -> None:
     assert load_judge(tmp_path / "j.json") == plain_judge()
 
 
+def _scored(forest: str) -> str:
+    mode = f'{{"scorer": {{"arcs": {forest}, "words": {forest}, "lines": {forest}}}}}'
+    return f'{{"format": "ensemble-htr-judge-2", "modes": {{"text": {mode}}}}}'
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"format": "other"}', '{"format": "ensemble-htr-judge-1", "modez": {}}'],
+    [
+        "",
+        "{",
+        "[]",
+        '{"format": "other"}',
+        '{"format": "ensemble-htr-judge-1", "modez": {}}',
+        _scored("{}"),
+        _scored('{"features": ["a"]}'),
+        _scored('{"features": [], "nodes": [[0, 0, 0, 0, 0]], "roots": [0]}'),
+        _scored('{"features": [], "nodes": 1e999}'),
+        _scored('{"features": [], "nodes": {"a": 1}}'),
+    ],  # fmt: skip
 )
 def test_damage_is_one_clear_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "j.json").write_text(text)

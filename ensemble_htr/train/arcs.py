@@ -1,0 +1,224 @@
+"""Growing the arc scorer: which arcs of judged networks are right, learned from their features.
+
+An arc is right if the cheapest way of the truth through the network takes it (edit distance to a
+network: Mangu, Brill & Stolcke, 2000; of equally cheap ways the one of the likelier arcs).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble_htr.combine.arcs import FEATURES, ArcTable
+from ensemble_htr.combine.certainty import (
+    LINE_FEATURES,
+    WORD_FEATURES,
+    Scorer,
+    best_arcs,
+    line_features,
+    spans,
+    word_features,
+    written,
+)
+from ensemble_htr.combine.forest import Forest
+from ensemble_htr.combine.judge import Judge, tabled
+from ensemble_htr.combine.model import Mode
+from ensemble_htr.metrics import alignment_pairs, edit_distance
+from ensemble_htr.train.judge import Item, document_weights
+from ensemble_htr.train.subsets import varied
+from ensemble_htr.types import EPSILON, ConfusionNetwork
+
+__all__ = ["FEW_LINES", "exported", "learn_scorer", "truth_path"]
+
+Floats = NDArray[np.float64]
+FEW_LINES = 300  # below this, trees learn the documents by heart (measured: eval)
+_FOLDS = 3
+
+
+def truth_path(network: ConfusionNetwork, truth: Sequence[str]) -> list[str | None]:
+    """For each slot the token that the truth has there; None where it has one that no arc has."""
+    costs = [
+        {a.token: 1e-3 * (1 - a.evidence["posterior"]) for a in slot.arcs} for slot in network.slots
+    ]
+    width = len(truth) + 1
+    best = np.arange(width, dtype=float)
+    moves = np.zeros((len(costs), width), np.int8)  # 0 skip the slot, 1 take the truth's token
+    for i, arcs in enumerate(costs):
+        skip = best + arcs.get(EPSILON, 1.0)
+        take = np.full(width, np.inf)
+        take[1:] = best[:-1] + [arcs.get(t, 1.0005) for t in truth]
+        moves[i] = take <= skip
+        best = np.minimum(skip, take)
+        # a token of the truth that stands in no slot costs 1: a running minimum
+        steps = np.arange(width)
+        lowest = np.minimum.accumulate(best - steps)
+        moves[i][best - steps > lowest] = 2
+        best = lowest + steps
+    path: list[str | None] = []
+    j = len(truth)
+    for i in range(len(costs) - 1, -1, -1):
+        while moves[i, j] == 2:
+            j -= 1
+        if moves[i, j] == 1:
+            j -= 1
+            path.append(truth[j] if truth[j] in costs[i] else None)
+        else:
+            path.append(EPSILON if EPSILON in costs[i] else None)
+    return path[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A line as the arc scorer sees it: its arcs, which of them are right, what each counts."""
+
+    item: Item
+    table: ArcTable
+    right: NDArray[np.bool_]
+    weight: float
+
+    @classmethod
+    def of(cls, judge: Judge, item: Item, mode: Mode, weight: float) -> _Example:
+        network = judge.decide(item.case, mode).network
+        assert network is not None
+        table = tabled(item.case, network, mode)
+        truth = truth_path(network, item.truth)
+        arcs = zip(table.slots.tolist(), table.tokens, strict=True)
+        return cls(item, table, np.array([truth[i] == t for i, t in arcs], bool), weight)
+
+
+def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
+    """Learn what arcs, words and lines are worth to the readings that ``mode`` chooses.
+
+    Lines also stand, with a third of the weight, as subsets of the engines would see them, with
+    confidences sharpened or flattened (`train.subsets`). Words, lines and whether the arcs may
+    decide are learned from folds over documents, each judged by a scorer of the others.
+    """
+    plain = replace(mode, scorer=None)
+    weights = document_weights(items).tolist()
+    own = [_Example.of(judge, x, plain, w) for x, w in zip(items, weights, strict=True) if x.truth]
+    own = [e for e in own if len(e.table.values)]
+    more = [
+        _Example.of(judge, other, plain, e.weight / 3)
+        for i, e in enumerate(own)
+        if (other := varied(e.item, i)) is not None
+    ]
+    fold, few = _folds(items), len(own) < FEW_LINES
+    sure: dict[int, Floats] = {}
+    for number in range(_FOLDS):
+        forest = _grow_arcs([e for e in (*own, *more) if fold[e.item.doc] != number], few)
+        sure |= {i: forest(e.table.values) for i, e in enumerate(own) if fold[e.item.doc] == number}
+    final = _grow_arcs([*own, *more], few)
+    judged = [_chosen(e.table, sure[i], False) for i, e in enumerate(own)]
+    scored = [_chosen(e.table, sure[i], True) for i, e in enumerate(own)]
+    decides = _errors(own, scored) < _errors(own, judged)
+    return _with_words(own, scored if decides else judged, final, decides)
+
+
+def _folds(items: Sequence[Item]) -> dict[str, int]:
+    """Documents dealt out to folds, the longest first."""
+    size: Counter[str] = Counter()
+    for item in items:
+        size[item.doc] += len(item.truth)
+    order = sorted(size, key=lambda doc: (-size[doc], doc))
+    return {doc: i % _FOLDS for i, doc in enumerate(order)}
+
+
+Choice = tuple[list[str], list[float]]  # of each slot its token and how sure it is
+
+
+def _chosen(table: ArcTable, p: Floats, decides: bool) -> Choice:
+    best = best_arcs(table, p if decides else None)
+    return [table.tokens[i] for i in best], p[best].tolist()
+
+
+def _errors(examples: Sequence[_Example], choices: Sequence[Choice]) -> float:
+    """Character errors, lines weighing as in the fit."""
+    return sum(
+        e.weight * edit_distance(e.item.truth, [chosen[i] for i in written(chosen)])
+        for e, (chosen, _) in zip(examples, choices, strict=True)
+    )
+
+
+def _with_words(
+    examples: Sequence[_Example], choices: Sequence[Choice], arcs: Forest, decides: bool
+) -> Scorer:
+    words: list[list[float]] = []
+    word_right: list[bool] = []
+    lines: list[list[float]] = []
+    line_right: list[bool] = []
+    for example, (chosen, sure) in zip(examples, choices, strict=True):
+        kept = written(chosen)
+        tokens = [chosen[i] for i in kept]
+        truth = example.item.truth
+        lines.append(line_features(sure))
+        line_right.append(tuple(tokens) == truth)
+        words += [word_features(chosen, sure, kept, a, b) for a, b in spans(tokens)]
+        pairs = alignment_pairs("".join(truth).split(), "".join(tokens).split())
+        word_right += [wanted == read for wanted, read in pairs if read]
+    few = len(examples) < FEW_LINES
+    grown_words = _grow(WORD_FEATURES, words, word_right, few=few, trees=40, leaves=6)
+    return Scorer(arcs, grown_words, _grow(LINE_FEATURES, lines, line_right, few=True), decides)
+
+
+def _grow_arcs(examples: Sequence[_Example], few: bool) -> Forest:
+    values = np.concatenate([e.table.values for e in examples])
+    right = np.concatenate([e.right for e in examples])
+    weights = np.concatenate([np.full(len(e.right), e.weight) for e in examples])
+    return _grow(FEATURES, values, right, weights, few=few, trees=80, leaves=12)
+
+
+def _grow(
+    features: tuple[str, ...], rows: Any, right: Any, weights: Any = None, *,
+    few: bool, trees: int = 0, leaves: int = 0,
+) -> Forest:  # fmt: skip
+    """A forest for rows of features: so many trees, or with ``few`` lines a logistic model."""
+    values, target = np.asarray(rows, float), np.asarray(right, int)
+    if len(set(target.tolist())) < 2:
+        share = (target.sum() + 1) / (len(target) + 2)
+        return Forest(features, float(np.log(share / (1 - share))))
+    if few:
+        return _logistic(features, values, target, weights)
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.08 if leaves > 6 else 0.1, max_iter=trees, max_leaf_nodes=leaves,
+        min_samples_leaf=60, l2_regularization=5.0, early_stopping=False, random_state=0,
+    )  # fmt: skip
+    return exported(model.fit(values, target, sample_weight=weights), features)
+
+
+def _logistic(features: tuple[str, ...], values: Floats, right: Any, weights: Any) -> Forest:
+    from sklearn.linear_model import LogisticRegression
+
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    spread[spread < 1e-9] = np.inf  # a feature that says nothing weighs nothing
+    if weights is not None:
+        weights = weights / weights.mean()
+    model = LogisticRegression(C=1.0, max_iter=1000)
+    model.fit((values - centre) / spread, right, sample_weight=weights)
+    slope = model.coef_[0] / spread
+    bias = float(model.intercept_[0] - slope @ centre)
+    return Forest(features, round(bias, 6), tuple(round(float(w), 6) for w in slope))
+
+
+def exported(model: Any, features: tuple[str, ...]) -> Forest:
+    """A fitted binary ``HistGradientBoostingClassifier`` as a `Forest`."""
+    nodes: list[list[float]] = []
+    roots = []
+    for (tree,) in model._predictors:
+        start = len(nodes)
+        roots.append(start)
+        for node in tree.nodes:
+            leaf = bool(node["is_leaf"])
+            left, right = (
+                (0, 0) if leaf else (start + int(node["left"]), start + int(node["right"]))
+            )
+            feature = -1 if leaf else int(node["feature_idx"])
+            limit = 0.0 if leaf else float(node["num_threshold"])
+            nodes.append([feature, limit, left, right, round(float(node["value"]) * leaf, 6)])
+    return Forest(features, float(np.ravel(model._baseline_prediction)[0]), (), nodes, tuple(roots))

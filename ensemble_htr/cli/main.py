@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "demo": "Read the bundled page and show what came out.",
     "transcribe": "Read images and PAGE/ALTO pages with all recognizers together.",
     "combine": "Merge the readings of any engines into one, with confidences.",
+    "fit": "Learn from a ground truth how much to believe each engine.",
     "evaluate": "Compare systems with a ground truth: CER, WER, intervals.",
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",

@@ -55,8 +55,8 @@ def fit_mode(items: Sequence[Item], start: Mode, *, generic: bool, lm: bool) -> 
     """Fit the weights of one mode; ``generic`` ties all engines together (unknown engines)."""
     from scipy.optimize import minimize
 
-    engines, nets = items[0].case.engines, items[0].case.nets
-    voices = items[0].case.voices
+    engines = tuple(sorted({e for item in items for e in item.case.engines}))
+    nets, voices = items[0].case.nets, items[0].case.voices
     tables = [_features(item, engines, nets, generic) for item in items]
     edits = [
         np.array([edit_distance(item.truth, [t for t in p if t]) for p in item.case.paths], float)
@@ -99,7 +99,11 @@ def _silenced(x: Floats, voices: int, risk: Callable[[Floats], tuple[float, Floa
 
 def _features(item: Item, engines: Sequence[str], nets: Sequence[str], generic: bool) -> Floats:
     case = item.case
-    votes = case.votes.sum(1, keepdims=True) if generic else case.votes
+    if generic:
+        votes = case.votes.sum(1, keepdims=True)
+    else:  # an engine that lacks the line says nothing
+        votes = np.zeros((len(case.paths), len(engines)))
+        votes[:, [engines.index(e) for e in case.engines]] = case.votes
     images = case.images
     if len(nets):
         images = np.maximum(images, images.max(0, keepdims=True) - 60.0)

@@ -1,0 +1,40 @@
+"""``ensemble-htr fit``: learn to judge any engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["fit"]
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("fit")
+@click.argument("ground_truth", type=_PATH)
+@click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
+              help="An engine's output: PAGE, ALTO, hOCR, JSONL or TSV (repeat).")  # fmt: skip
+@click.option("-o", "--output", required=True, type=_PATH, help="The combiner file to write.")
+@click.option("--model", default="default", show_default=True, help="Name or folder.")
+@click.option("--no-lm", is_flag=True, help="Fit without the language model.")
+def fit(
+    ground_truth: Path, engines: tuple[str, ...], output: Path, model: str, no_lm: bool
+) -> None:
+    """Learn from GROUND_TRUTH how much each engine is to be believed, and how sure to be.
+
+    Lines are matched by page and id. Says what the vote and the fitted judge get wrong on documents
+    that were not fitted on, and keeps the vote where that is not beaten. Use the file with
+    `combine --combiner FILE`, under the same engine names.
+    """
+    from ensemble_htr.batch import engine_argument, load_engines, merge
+    from ensemble_htr.combine.model import dump_judge
+    from ensemble_htr.io.files import atomic_write
+    from ensemble_htr.pipeline import PipelineOptions
+    from ensemble_htr.train.foreign import TRUTH, fit_engines
+
+    named = [(TRUTH, ground_truth), *map(engine_argument, engines)]
+    with merge(load_engines(named)) as merged:
+        judge, report = fit_engines(merged, PipelineOptions(model, lm=not no_lm))
+    atomic_write(output, dump_judge(judge))
+    click.echo(report, err=True)

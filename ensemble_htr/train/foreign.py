@@ -1,0 +1,224 @@
+"""Learning to judge other people's engines from lines whose truth is known: the verb behind `fit`.
+
+No images: what each engine's vote is worth, how much the language model may say (0 where it does
+not help), and how sure each reading is. Fitted against the vote on documents (or, of one document,
+stretches of lines) that the fit has not seen, and with every engine alone: the best is kept, and
+its confidences are learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ensemble_htr import __version__
+from ensemble_htr.align.network import SumOfPairsAligner
+from ensemble_htr.combine import Judge, JudgeModel, Mode, plain_judge
+from ensemble_htr.errors import InputError
+from ensemble_htr.metrics import Counts, alignment_pairs, ece, edit_counts
+from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.protocols import LanguageModel, TextVoice
+from ensemble_htr.text import profile
+from ensemble_htr.train.arcs import learn_scorer
+from ensemble_htr.train.judge import Item, fit_mode
+from ensemble_htr.types import ConfusionNetwork, Hypothesis
+
+__all__ = ["LEAST_LINES", "TRUTH", "FitReport", "Row", "fit_engines"]
+
+TRUTH = "#truth"  # the ground truth's source among the rows; no engine can be called so
+LEAST_LINES = 20
+_FOLDS = 3
+_FIRST = 0.05  # a voice's weight before anything is fitted
+_ALONE = 20.0  # weight of an engine beside which no other counts
+_WAY = "#"  # before the names of ways to combine; no engine's name holds it
+_VOTE, _FITTED = "#vote", "#fitted"
+
+
+class Merged(Protocol):
+    """A line with the rows of all engines that have it; the truth's source is `TRUTH`."""
+
+    @property
+    def doc(self) -> str: ...
+    @property
+    def rows(self) -> tuple[Hypothesis, ...]: ...
+    @property
+    def alternatives(self) -> tuple[Hypothesis, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Error rate of one way to read, on lines that its fit has not seen; ``ece`` of its
+    characters' confidences, None where it gives none. Both are fractions."""
+
+    name: str
+    cer: float
+    ece: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """``kept``: the name of the row that was written."""
+
+    lines: int
+    documents: int
+    rows: tuple[Row, ...]
+    kept: str
+    language: float  # weight of the language model; 0 = it is silent
+
+    def __str__(self) -> str:
+        head = f"{self.lines} lines of {self.documents} documents; on lines not fitted on:\n"
+        table = "".join(
+            f"  {row.name:<24} CER {100 * row.cer:6.2f} %"
+            + ("" if row.ece is None else f"  calibration error {row.ece:.3f}")
+            + "\n"
+            for row in self.rows
+        )
+        heard = f"weighs {self.language:.2f}" if self.language > 0 else "is silent"
+        return f"{head}{table}kept: {self.kept}; the language model {heard}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    network: ConfusionNetwork
+    truth: tuple[str, ...]
+    doc: str
+    rows: tuple[Hypothesis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Voices:
+    lm: LanguageModel | None
+    others: tuple[TextVoice, ...]
+
+    def judge(self, mode: Mode) -> Judge:
+        return Judge(JudgeModel(modes={self.name: mode}), self.lm, self.others)
+
+    @property
+    def name(self) -> str:
+        return "text+lm" if self.lm is not None else "text"
+
+
+def fit_engines(
+    lines: Iterable[Merged], options: PipelineOptions | None = None
+) -> tuple[JudgeModel, FitReport]:
+    """Learn to judge the engines of ``lines``; those without truth or reading are left out.
+
+    Gives the judge of the options' model with its two sets of weights without images replaced.
+    Raises `InputError` where fewer than `LEAST_LINES` lines have both.
+    """
+    pipeline = Pipeline.load(replace(options or PipelineOptions(), images=False))
+    found = list(_usable(lines))
+    if len(found) < LEAST_LINES:
+        raise InputError(
+            f"only {len(found)} lines have a transcription in the ground truth and a reading; "
+            f"wanted {LEAST_LINES} or more (their ids must be the same in all files)"
+        )
+    silent = _Voices(None, ())
+    fits, _ = pipeline.lm_fits(x.rows[0].text for x in found)
+    spoken = _Voices(pipeline.lm, pipeline.judge.voices) if fits else silent
+    rows, kept = _compared(found, spoken)
+    modes = {voices.name: _learned(found, voices, kept) for voices in (silent, spoken)}
+    heard = modes[spoken.name]
+    modes.setdefault("text+lm", heard)
+    report = FitReport(
+        len(found), len({x.doc for x in found}), rows, kept.removeprefix(_WAY),
+        heard.language if fits else 0.0,
+    )  # fmt: skip
+    facts = {
+        "version": __version__,
+        "engines": sorted({h.source for x in found for h in x.rows}),
+        "lines": report.lines,
+        "documents": report.documents,
+        "kept": report.kept,
+        "cer": {row.name: round(row.cer, 5) for row in rows},
+    }
+    base = pipeline.judge.model
+    return replace(base, modes={**base.modes, **modes}, facts=facts), report
+
+
+def _usable(lines: Iterable[Merged]) -> Iterable[_Line]:
+    form, aligner = profile("fr-archive"), SumOfPairsAligner()
+    for line in lines:
+        truth = next((h for h in line.rows if h.source == TRUTH), None)
+        rows = tuple(h for h in line.rows if h.source != TRUTH)
+        if truth is None or not truth.tokens or not rows or not form.scorable(truth.text):
+            continue
+        alternatives = [h for h in line.alternatives if h.source != TRUTH]
+        yield _Line(aligner.align(rows, alternatives), truth.tokens, line.doc, rows)
+
+
+def _folds(lines: Sequence[_Line]) -> list[int]:
+    """A fold for each line: by documents, the longest first; with fewer documents than folds by
+    stretches of ten lines."""
+    docs: dict[str, int] = {}
+    for x in lines:
+        docs[x.doc] = docs.get(x.doc, 0) + len(x.truth)
+    if len(docs) < _FOLDS:
+        return [i // 10 % _FOLDS for i in range(len(lines))]
+    order = sorted(docs, key=lambda doc: (-docs[doc], doc))
+    fold = {doc: i % _FOLDS for i, doc in enumerate(order)}
+    return [fold[x.doc] for x in lines]
+
+
+def _compared(lines: Sequence[_Line], voices: _Voices) -> tuple[tuple[Row, ...], str]:
+    """Every engine alone, the vote and the fitted judge, on lines that it was not fitted on; and
+    which of them is the best."""
+    tallies: dict[str, _Tally] = {}
+    fold = _folds(lines)
+    vote = Judge(plain_judge())
+    for number in range(_FOLDS):
+        seen = [x for x, k in zip(lines, fold, strict=True) if k != number]
+        new = [x for x, k in zip(lines, fold, strict=True) if k == number]
+        if not seen or not new:
+            continue
+        fitted = voices.judge(_learned(seen, voices, _FITTED))
+        for x in new:
+            for h in x.rows:
+                tallies.setdefault(h.source, _Tally()).add(x.truth, h.tokens)
+            for name, judge in ((_VOTE, vote), (_FITTED, fitted)):
+                reading = judge.combine(x.network)
+                tally = tallies.setdefault(name, _Tally())
+                tally.add(x.truth, reading.tokens, reading.confidences)
+    order = sorted(tallies, key=lambda name: (name == _FITTED, name == _VOTE, name))
+    best = min(reversed(order), key=lambda name: tallies[name].counts.rate)
+    return tuple(tallies[name].row(name.removeprefix(_WAY)) for name in order), best
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.counts, self.sure, self.right = Counts(), list[float](), list[bool]()
+
+    def add(
+        self, truth: tuple[str, ...], tokens: tuple[str, ...], sure: Sequence[float] = ()
+    ) -> None:
+        self.counts += edit_counts(truth, tokens)
+        if sure:
+            self.sure += sure
+            self.right += [wanted == got for wanted, got in alignment_pairs(truth, tokens) if got]
+
+    def row(self, name: str) -> Row:
+        return Row(name, self.counts.rate, ece(self.sure, self.right) if self.sure else None)
+
+
+def _learned(lines: Sequence[_Line], voices: _Voices, kept: str) -> Mode:
+    """One mode: fitted weights, the vote's, or those that let one engine speak alone (and the
+    others where it has nothing); and the confidences that go with them."""
+    mode = plain_judge().modes["text"]
+    if kept == _FITTED:
+        mode = replace(
+            plain_judge().modes[voices.name], voices={v.name: _FIRST for v in voices.others}
+        )
+        for _ in range(2):  # the rivals that the judge composes depend on its weights
+            mode = fit_mode(
+                _items(lines, voices.judge(mode)), mode, generic=False, lm=voices.lm is not None
+            ).mode
+    elif kept != _VOTE:
+        mode = replace(mode, votes={kept: _ALONE}, vote_default=_ALONE * 1e-3)
+    judge = voices.judge(mode)
+    scorer = learn_scorer(judge, _items(lines, judge), mode)
+    return replace(mode, scorer=scorer if kept == _FITTED else replace(scorer, decides=False))
+
+
+def _items(lines: Sequence[_Line], judge: Judge) -> list[Item]:
+    return [Item(judge.case(x.network), x.truth, x.doc) for x in lines]

@@ -1,0 +1,101 @@
+"""Learning to judge foreign engines: never worse than what is there already."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ensemble_htr.align.network import SumOfPairsAligner
+from ensemble_htr.batch import MergedLine
+from ensemble_htr.cli.main import cli
+from ensemble_htr.combine import Judge
+from ensemble_htr.combine.model import dump_judge, load_judge
+from ensemble_htr.errors import InputError
+from ensemble_htr.pipeline import PipelineOptions
+from ensemble_htr.train.foreign import TRUTH, FitReport, fit_engines
+from ensemble_htr.types import Hypothesis
+
+WORDS = "maison jardin le petit chat dort sous un arbre vert depuis hier soir".split()
+SILENT = PipelineOptions(lm=False)
+
+
+def lines(count: int, rates: Sequence[float], copies: int = 0) -> list[MergedLine]:
+    """Engines that misread so many letters each, the last one ``copies`` times more."""
+    draw = random.Random(1)
+
+    def misread(text: str, rate: float) -> str:
+        return "".join(draw.choice("aeimnu") if draw.random() < rate else c for c in text)
+
+    found = []
+    for i in range(count):
+        truth = " ".join(draw.choices(WORDS, k=4))
+        said = [misread(truth, rate) for rate in rates]
+        said += said[-1:] * copies
+        rows = [Hypothesis(f"e{k}", tuple(text)) for k, text in enumerate(said)]
+        rows.append(Hypothesis(TRUTH, tuple(truth)))
+        found.append(MergedLine(f"l{i}", "", f"d{i % 5}", tuple(rows)))
+    return found
+
+
+def rates(report: FitReport) -> dict[str, float]:
+    return {row.name: row.cer for row in report.rows}
+
+
+def test_a_good_engine_is_believed_against_copies_of_a_bad_one() -> None:
+    model, report = fit_engines(lines(60, [0.03, 0.25], copies=2), SILENT)
+    cer = rates(report)
+    assert list(cer) == ["e0", "e1", "e2", "e3", "vote", "fitted"]
+    assert cer["vote"] > cer["e0"] + 0.05
+    assert min(cer["fitted"], cer["e0"]) == cer[report.kept] <= cer["e0"]
+    judge = Judge(model)
+    fresh = lines(20, [0.03, 0.25], copies=2)[10:]
+    assert model.modes["text"].scorer is not None
+    for line in fresh:
+        rows = [h for h in line.rows if h.source != TRUTH]
+        reading = judge.combine(SumOfPairsAligner().align(rows))
+        assert all(0 <= c <= 1 for c in reading.confidences)
+
+
+def test_lines_and_engines_may_be_missing() -> None:
+    found = lines(40, [0.1, 0.1, 0.1])
+    some = [
+        MergedLine(x.id, x.page, x.doc, x.rows[i % 3 :] if i % 5 else x.rows[:1])
+        for i, x in enumerate(found)
+    ]
+    model, report = fit_engines(some, SILENT)
+    assert report.lines == 32 and report.documents == 4
+    assert "32 lines of 4 documents" in str(report) and "kept: " in str(report)
+    assert dump_judge(model)
+
+
+def test_too_few_lines_are_said() -> None:
+    with pytest.raises(InputError, match="only 5 lines .* wanted 20"):
+        fit_engines(lines(5, [0.1]), SILENT)
+
+
+def test_fitting_twice_gives_the_same() -> None:
+    one, two = (fit_engines(lines(30, [0.1, 0.2]), SILENT)[0] for _ in range(2))
+    assert dump_judge(one) == dump_judge(two)
+
+
+def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path) -> None:
+    found = lines(30, [0.05, 0.2])
+    for k, name in enumerate(["a", "b", "truth"]):
+        rows = ({"id": x.id, "doc": x.doc, "text": x.rows[k].text} for x in found)
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    engines = [f"--engine={name}={tmp_path / name}.jsonl" for name in "ab"]
+    out = tmp_path / "fitted.json"
+    truth = str(tmp_path / "truth.jsonl")
+    done = CliRunner().invoke(cli, ["fit", truth, *engines, "-o", str(out), "--no-lm"])
+    assert done.exit_code == 0 and done.stdout == "", done.output
+    assert "vote" in done.stderr and "fitted" in done.stderr
+    assert set(load_judge(out).facts["engines"]) == {"a", "b"}
+    done = CliRunner().invoke(
+        cli, ["combine", *engines, "-o", "-", "--no-lm", "--combiner", str(out)]
+    )
+    assert done.exit_code == 0 and len(done.stdout.splitlines()) == 30

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["Forest"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 _LARGEST = 200_000  # nodes
 _DEEPEST = 64
 
@@ -78,6 +79,15 @@ class Forest:
                 depth[child] = max(depth[child], depth[row] + 1)
         return int(depth.max(initial=0))
 
+    @functools.cached_property
+    def _columns(self) -> tuple[Ints, Floats, Ints, Floats]:
+        """Feature, threshold and value of each node, and where it leads: a leaf to itself."""
+        table = self._table
+        kind, ways = table[:, 0].astype(np.int64), table[:, 2:4].astype(np.int64)
+        leaf = kind < 0
+        ways[leaf] = np.flatnonzero(leaf)[:, None]
+        return np.maximum(kind, 0), table[:, 1], ways.ravel(), table[:, 4] * leaf
+
     def logits(self, values: Floats) -> Floats:
         """``bias + ...`` of each row of ``values (rows, features)``."""
         total = np.full(len(values), self.bias)
@@ -85,16 +95,12 @@ class Forest:
             total += values @ np.array(self.weights)
         if self.roots and len(values):
             at = np.tile(np.array(self.roots), (len(values), 1))  # (rows, trees)
-            rows = np.arange(len(values))[:, None]
-            table = self._table
-            kind, limit = table[:, 0].astype(int), table[:, 1]
-            ways = table[:, 2:4].astype(int)
-            leaf = kind < 0
-            ways[leaf] = np.flatnonzero(leaf)[:, None]  # a leaf leads to itself
+            starts = np.arange(len(values))[:, None] * values.shape[1]
+            flat, (kind, limit, ways, leaves) = np.ascontiguousarray(values).ravel(), self._columns
             for _ in range(self._steps):
-                right = values[rows, np.maximum(kind[at], 0)] > limit[at]
-                at = ways[at, right.astype(int)]
-            total += table[at, 4].sum(axis=1)
+                right = flat[starts + kind[at]] > limit[at]
+                at = ways[2 * at + right]
+            total += leaves[at].sum(axis=1)
         return total
 
     def __call__(self, values: Floats) -> Floats:

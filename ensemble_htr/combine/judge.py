@@ -105,7 +105,9 @@ class Judge:
         reading = self.decide(case, mode)
         if self.speaker is None or not use_lm:
             return reading
-        silent = self.decide(case, replace(mode, language=0.0, length=0.0, voices={}))
+        scorer = mode.scorer if mode.scorer is not None and mode.scorer.decides else None
+        mute = replace(mode, language=0.0, length=0.0, voices={}, scorer=scorer)
+        silent = self.decide(case, mute)  # only its text is wanted
         return replace(reading, without_lm=silent.text)
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------

@@ -154,8 +154,8 @@ class Pipeline:
         lines side by side); ``heard`` has the posteriors of each recognizer."""
         found: list[Written] = [{} for _ in (heard[0] if heard else ())]
         for recognizer, posteriors in zip(self.recognizers, heard, strict=True):
-            if isinstance(recognizer, WritingRecognizer):
-                search = self.config.search
+            search = self.config.search
+            if search.write and isinstance(recognizer, WritingRecognizer):
                 spoken = self.lm is not None and search.alpha > 0
                 plain = replace(search, beam=1, n_best=1) if spoken else search
                 alone = recognizer.write(posteriors, plain)
@@ -191,7 +191,8 @@ class Pipeline:
         """Of one line: every recognizer's image-only row, and its LM-fused n-best.
 
         One that writes is two engines: its decoder under its own name, and as ``NAME-ctc`` what
-        its posteriors say. ``written`` is the line's part of `written`.
+        its posteriors say (if it does not write, see `SearchOptions`, the one is all there is).
+        ``written`` is the line's part of `written`.
         """
         if written is None:
             (written,) = self.written([[p] for p in posteriors]) or [{}]

@@ -102,6 +102,18 @@ def test_a_recognizer_that_writes_is_two_voices(load, alpha: float) -> None:  # 
     assert pipeline.judge_line([h[1] for h in heard]).text == reading.text
 
 
+def test_a_decoder_that_only_listens_is_one_engine_and_two_voices(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(model="trio")
+    search = replace(pipeline.config.search, write=False)
+    pipeline = replace(pipeline, config=replace(pipeline.config, search=search))
+    _, lines = _first(pipeline)
+    network = pipeline.read_lines(lines[:3])[1].network
+    assert network is not None
+    assert {s for s in network.sources if "#" not in s} == {"crnn", "crnn-b", "writer"}
+    rivals = next(slot for slot in network.slots if len(slot.arcs) > 1)
+    assert {"forced:writer", "forced:writer-ctc"} <= set(rivals.arcs[0].evidence)
+
+
 def test_kept_lines_read_the_same_and_nothing_is_cut_again(
     load,  # type: ignore[no-untyped-def]
     tmp_path: Path,

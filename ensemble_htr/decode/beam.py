@@ -46,7 +46,7 @@ class BeamOptions:
     beta: float = 1.0  # nats added per token: pays back what the LM takes from longer texts
     end: bool = True  # whether the LM also says how well the line ends where it ends
     symbol_threshold: float = 1e-3  # symbols less probable in a frame are not tried there; 0 = all
-    prune: float = 12.0  # nats below the best prefix at which others are dropped; inf = never
+    prune: float = 6.0  # nats below the best prefix at which others are dropped; inf = never
     exempt_digits: bool = True  # digits are not weighed by the LM: it cannot know a number
     exempt_runs: bool = True  # nor are runs of one symbol ("....", "---", "xxx" from the third on)
     neutral: float = 0.0  # nats that an exempt token adds in place of alpha * log p + beta

@@ -42,6 +42,8 @@ ImageScorer = Callable[[Sequence[tuple[str, ...]]], Mapping[str, Sequence[float]
 _FLOOR = -60.0  # nats: a forced score this far below the best rival's says "impossible"
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
+_ROUNDS = 2  # of composing paths and asking the images about them
+_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +141,17 @@ class Judge:
             )
             paths = _distinct([*paths, *composed])
             return weighed(paths)
-        first = weighed(paths)
-        mass = _arc_mass(first, _softmax(_floored(first).scores(mode)))
-        local = [
-            [(t, math.log(max(m, 1e-5))) for t, m in slot.items() if m > 1e-4] for slot in mass
-        ]
-        composed = best_paths(local, beam=_BEAM, count=len(paths) + _COMPOSED)
-        known = set(first.texts())
-        fresh = [path for path in _distinct(composed) if "".join(path) not in known][:_COMPOSED]
-        if not fresh:
-            return first
-        return _joined(first, weighed(fresh))
+        case = weighed(paths)
+        for number in range(_ROUNDS):
+            fresh = _composed(case, mode)
+            if number == 0 and speaker is not None:
+                fresh = [*fresh, *_spoken(case, mode, speaker)]
+            known = set(case.texts())
+            fresh = [path for path in _distinct(fresh) if "".join(path) not in known]
+            if not fresh:
+                break
+            case = _joined(case, weighed(fresh))
+        return case
 
     # ---- 3. decide -----------------------------------------------------------------------
 
@@ -213,6 +215,30 @@ def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> Confusio
             )
         )
     return replace(network, slots=tuple(slots))
+
+
+def _composed(case: Case, mode: Mode) -> list[tuple[str, ...]]:
+    """The best new paths by the arcs' masses under all voices."""
+    mass = _arc_mass(case, _softmax(_floored(case).scores(mode)))
+    found = best_paths(_likely(mass, 1e-4), beam=_BEAM, count=len(case.paths) + _COMPOSED)
+    known = set(case.texts())
+    return [path for path in found if "".join(path) not in known][:_COMPOSED]
+
+
+def _spoken(case: Case, mode: Mode, speaker: Speaker) -> list[tuple[str, ...]]:
+    """The best paths by the arcs' masses under votes and images, with the LM as partner. All
+    scores are scaled down: what the images nearly exclude may be what the LM wants."""
+    silent = replace(mode, language=0.0, length=0.0, voices={})
+    mass = _arc_mass(case, _softmax(_SHARE * _floored(case).scores(silent)))
+    language, length = _SHARE * mode.language, _SHARE * mode.length
+    likely = _likely(mass, 1e-3)
+    return best_paths(
+        likely, speaker=speaker, language=language, length=length, beam=_BEAM, count=_COMPOSED
+    )
+
+
+def _likely(mass: Sequence[Mapping[str, float]], least: float) -> list[list[tuple[str, float]]]:
+    return [[(t, math.log(m)) for t, m in slot.items() if m > least] for slot in mass]
 
 
 def _case(

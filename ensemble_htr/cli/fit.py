@@ -33,8 +33,10 @@ def fit(
     from ensemble_htr.pipeline import PipelineOptions
     from ensemble_htr.train.foreign import TRUTH, fit_engines
 
-    named = [(TRUTH, ground_truth), *map(engine_argument, engines)]
-    with merge(load_engines(named)) as merged:
+    found = load_engines([(TRUTH, ground_truth), *map(engine_argument, engines)])
+    with merge(found) as merged:
+        for error in (error for engine in found for error in engine.broken.values()):
+            raise error
         judge, report = fit_engines(merged, PipelineOptions(model, lm=not no_lm))
     atomic_write(output, dump_judge(judge))
     click.echo(report, err=True)

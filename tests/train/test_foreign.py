@@ -99,3 +99,16 @@ def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path) -> None:
         cli, ["combine", *engines, "-o", "-", "--no-lm", "--combiner", str(out)]
     )
     assert done.exit_code == 0 and len(done.stdout.splitlines()) == 30
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("l1\tabc\n")
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "p.xml").write_text("<PcGts")
+    out = str(tmp_path / "out.json")
+    for truth, engine in (("none.tsv", "a.tsv"), ("a.tsv", "pages"), ("a.tsv", "a.tsv")):
+        command = ["fit", str(tmp_path / truth), f"--engine=e={tmp_path / engine}", "-o", out]
+        done = CliRunner().invoke(cli, command)
+        assert isinstance(done.exception, InputError), engine
+        assert "\n" not in str(done.exception)
+    assert not Path(out).exists()

@@ -21,7 +21,7 @@ import click
 
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import write_lock
-from ensemble_htr.combine.judge import Judge
+from ensemble_htr.combine.judge import Case, Judge
 from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
 from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions
@@ -64,7 +64,7 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
             networks = pool.map(_networks, tasks, chunksize=16)
             for images in (True, False):
                 name = ("image" if images else "text") + ("+lm" if lm else "")
-                modes[name] = _fit(pipeline, name, heard, networks, letters)
+                modes[name] = _fit(pool, pipeline, name, heard, networks)
                 _say(f"{name}: {replace(modes[name], scorer=None)}")
     facts = {
         "split": split.name,
@@ -97,6 +97,7 @@ def _hash(heard: Sequence[Heard]) -> str:
 # ---- in the worker processes -------------------------------------------------------------------
 
 _PIPELINE: Pipeline | None = None
+_JUDGES: dict[str, Judge] = {}  # the one in use, with all that it remembers
 Pair = tuple[ConfusionNetwork, ConfusionNetwork]
 
 
@@ -115,6 +116,18 @@ def _networks(task: tuple[BeamOptions, tuple[Posteriors, ...]]) -> Pair:
     rows, alternatives = speaking.hypotheses(posteriors)
     aligner = SumOfPairsAligner()
     return aligner.align(rows, alternatives), aligner.align(rows)
+
+
+def _case(task: tuple[str, str, Mode, ConfusionNetwork, tuple[Posteriors, ...]]) -> Case:
+    """The rivals of a line under a mode that has a ``key`` of its own; no posteriors, no images."""
+    assert _PIPELINE is not None
+    key, name, mode, network, posteriors = task
+    if key not in _JUDGES:
+        _JUDGES.clear()
+        lm = _PIPELINE.lm if name.endswith("+lm") else None
+        _JUDGES[key] = Judge(JudgeModel(modes={name: mode}), lm, _PIPELINE.judge.voices)
+    score = _PIPELINE.scorer(posteriors) if posteriors else None
+    return _JUDGES[key].case(network, score)
 
 
 def _fused_counts(task: tuple[BeamOptions, int, Sequence[Heard]]) -> list[tuple[str, Counts]]:
@@ -164,33 +177,27 @@ def _fit_fusion(pool: Any, pipeline: Pipeline, heard: Sequence[Heard]) -> BeamOp
 
 
 def _fit(
-    pipeline: Pipeline,
-    name: str,
-    heard: Sequence[Heard],
-    networks: Sequence[Pair],
-    letters: Sequence[int],
+    pool: Any, pipeline: Pipeline, name: str, heard: Sequence[Heard], networks: Sequence[Pair]
 ) -> Mode:
     """Fit one mode: weights on the lines with a letter, arcs and confidences on all lines."""
     images, lm = name.startswith("image"), name.endswith("+lm")
-
-    def items(judge: Judge, which: Sequence[int]) -> list[Item]:
-        found = []
-        for i in which:
-            network = networks[i][0 if images else 1]
-            score = pipeline.scorer(heard[i].posteriors) if images else None
-            case = judge.case(network, score)
-            found.append(Item(case, graphemes(heard[i].truth), heard[i].doc))
-        return found
-
     voices = pipeline.judge.voices if lm else ()
     mode = replace(plain_judge().modes[name], voices={v.name: _FIRST for v in voices})
-    judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None, voices)
+    items: list[Item] = []
     for number in range(ROUNDS):
-        fitted = fit_mode(items(judge, letters), mode, generic=not images, lm=lm)
+        judged = [
+            (f"{name} {number}", name, mode, n[0 if images else 1], h.posteriors if images else ())
+            for h, n in zip(heard, networks, strict=True)
+        ]
+        cases = pool.map(_case, judged, chunksize=16)
+        items = [
+            Item(case, graphemes(h.truth), h.doc) for case, h in zip(cases, heard, strict=True)
+        ]
+        letters = [item for item in items if has_letter("".join(item.truth))]
+        fitted = fit_mode(letters, mode, generic=not images, lm=lm)
         mode = fitted.mode
-        judge = Judge(JudgeModel(modes={name: mode}), pipeline.lm if lm else None, voices)
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
-    return replace(mode, scorer=learn_scorer(judge, items(judge, range(len(heard))), mode))
+    return replace(mode, scorer=learn_scorer(Judge(JudgeModel(modes={name: mode})), items, mode))
 
 
 def _card(model: JudgeModel, beam: BeamOptions) -> str:

@@ -36,7 +36,7 @@ from ensemble_htr.types import EPSILON, ConfusionNetwork
 __all__ = ["FEW_LINES", "exported", "learn_scorer", "truth_path"]
 
 Floats = NDArray[np.float64]
-FEW_LINES = 300  # below this, trees learn the documents by heart (measured: eval)
+FEW_LINES = 300  # below this, trees would learn the documents by heart
 _FOLDS = 3
 
 
@@ -162,7 +162,9 @@ def _with_words(
         word_right += [wanted == read for wanted, read in pairs if read]
     few = len(examples) < FEW_LINES
     grown_words = _grow(WORD_FEATURES, words, word_right, few=few, trees=40, leaves=6)
-    return Scorer(arcs, grown_words, _grow(LINE_FEATURES, lines, line_right, few=True), decides)
+    heavy = np.array([example.weight for example in examples])
+    grown_lines = _grow(LINE_FEATURES, lines, line_right, heavy, few=True)
+    return Scorer(arcs, grown_words, grown_lines, decides)
 
 
 def _grow_arcs(examples: Sequence[_Example], few: bool) -> Forest:

@@ -19,7 +19,7 @@ from ensemble_htr import __version__, registry
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Backward, Judge, JudgeModel, load_judge, plain_judge
 from ensemble_htr.config import to_mapping
-from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
+from ensemble_htr.decode import BeamDecoder, BeamOptions, compiled, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
 from ensemble_htr.errors import MissingDependencyError, UsageError
 from ensemble_htr.io.cache import LineCache
@@ -68,7 +68,8 @@ class Pipeline:
         options = options or PipelineOptions()
         plan = Plan.of(options)
         config = plan.config
-        lm = _load_lm(plan.lm) if plan.lm is not None else None
+        beams = options.images and compiled.available()
+        lm = _load_lm(plan.lm, beams) if plan.lm is not None else None
         judge, notices = _load_judge(plan.judge)
         recognizers = tuple(_recognizer(name, path) for name, path in plan.weights.items())
         decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
@@ -295,15 +296,17 @@ def unburdened(readings: Iterable[Reading], lines: int) -> list[Reading]:
     return [r if lines <= _MANY else replace(r, network=None, slots=()) for r in readings]
 
 
-def _load_lm(path: Path) -> LanguageModel:
+def _load_lm(path: Path, tables: bool) -> LanguageModel:
+    """Compiled code reads tables, KenLM is the quickest for everybody else."""
     from ensemble_htr import lm
 
-    return lm.load(path)
+    packed = path.suffix not in (".bin", ".binary", ".klm")
+    return lm.load(path, "tables" if packed and tables else "auto")
 
 
 def _voices(plan: Plan) -> list[TextVoice]:
     """Those who judge whole texts beside the language model."""
-    return [] if plan.backward is None else [Backward(_load_lm(plan.backward))]
+    return [] if plan.backward is None else [Backward(_load_lm(plan.backward, False))]
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

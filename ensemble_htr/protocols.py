@@ -12,6 +12,7 @@ from ensemble_htr.types import (
     ConfusionNetwork,
     Hypothesis,
     Line,
+    NGramTables,
     Posteriors,
     Reading,
     SearchOptions,
@@ -28,6 +29,7 @@ __all__ = [
     "Rescorer",
     "ScoringRecognizer",
     "Segmenter",
+    "TabularLanguageModel",
     "TextScorer",
     "TextVoice",
     "WritingRecognizer",
@@ -122,6 +124,17 @@ class LanguageModel(Protocol):
 
     def end(self, state: Hashable) -> float:
         """Natural-log probability that the line ends after ``state``."""
+
+
+@runtime_checkable
+class TabularLanguageModel(LanguageModel, Protocol):
+    """A back-off n-gram model whose states are nodes of its tables."""
+
+    @property
+    def tables(self) -> NGramTables: ...
+
+    def id_of(self, token: str) -> int:
+        """The token's number in the tables (0 for one that the model does not know)."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ __all__ = [
     "ConfusionNetwork",
     "Hypothesis",
     "Line",
+    "NGramTables",
     "Page",
     "Point",
     "Posteriors",
@@ -97,6 +98,23 @@ class Posteriors:
                 f"posteriors of shape {self.logp.shape} do not fit an alphabet of "
                 f"{len(self.alphabet)} symbols and a blank"
             )
+
+
+class NGramTables(NamedTuple):
+    """A back-off n-gram model as flat arrays over its nodes (0 = the empty context, ``1 + id`` the
+    unigrams; the children of a node follow one another, sorted by token), for compiled code.
+
+    Natural logarithms, ``float32 (nodes,)``; the rest is ``int32``. ``first`` has one more entry:
+    the children of ``node`` are ``first[node]`` to ``first[node + 1] - 1``.
+    """
+
+    logp: NDArray[np.float32]
+    bow: NDArray[np.float32]
+    token: NDArray[np.int32]
+    suffix: NDArray[np.int32]
+    first: NDArray[np.int32]
+    following: NDArray[np.int32]  # the state after each n-gram
+    start: int  # the state at the beginning of a line
 
 
 @dataclass(frozen=True, slots=True)

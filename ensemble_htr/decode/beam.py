@@ -25,11 +25,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr.decode import compiled
 from ensemble_htr.decode._fusion import Context, Fusion
 from ensemble_htr.decode._posteriors import BLANK, checked, pixels
 from ensemble_htr.decode.forced import viterbi
 from ensemble_htr.errors import UsageError
-from ensemble_htr.protocols import LanguageModel
+from ensemble_htr.protocols import LanguageModel, TabularLanguageModel
 from ensemble_htr.text import is_run
 from ensemble_htr.types import Hypothesis, Posteriors
 
@@ -115,6 +116,9 @@ class _Prefix:
 _REACH = 1.0
 _REACH_LM = 5.0
 
+_WARM = 64  # lines that plain Python has read by the time that numba would be loaded
+_LINES = [0]  # that this process has read
+
 _by_mass = operator.attrgetter("mass")
 
 _Symbols = list[tuple[int, float]]  # (column, probability), most probable first
@@ -137,6 +141,8 @@ class BeamDecoder:
         self.options = o = options or BeamOptions()
         self.source = source
         self._fusion: Fusion | None = None
+        self._lm = lm if o.alpha > 0 else None
+        self._symbols: dict[tuple[str, ...], compiled.Symbols] = {}
         if lm is not None and o.alpha > 0:
             self._fusion = Fusion(lm, o.alpha, o.beta, o.neutral, o.exempt_digits)
 
@@ -153,25 +159,44 @@ class BeamDecoder:
         logp = checked(posteriors)
         frames = _Frames(logp, self.options.symbol_threshold)
         width = max(wanted, self.options.beam)
-        beam, log_scale = _Search(self.options, self._fusion, posteriors.alphabet, width).read(
-            frames
-        )
+        found = self._compiled(frames, posteriors.alphabet, width)
+        if found is None:
+            search = _Search(self.options, self._fusion, posteriors.alphabet, width)
+            found = self._finish(*search.read(frames))
         chosen: dict[str, tuple[float, list[int]]] = {}  # distinct even if symbols share letters
-        for score, prefix in self._finish(beam, log_scale):
-            columns = prefix.columns()
+        for score, columns in found:
             text = "".join(posteriors.alphabet[column - 1] for column in columns)
             if len(chosen) < wanted:
                 chosen.setdefault(text, (score, columns))
         return self._hypotheses(posteriors, logp, frames, list(chosen.values()))
 
-    def _finish(self, beam: list[_Prefix], log_scale: float) -> list[tuple[float, _Prefix]]:
-        """Log scores of whole lines, best first."""
+    def _compiled(
+        self, frames: _Frames, alphabet: tuple[str, ...], width: int
+    ) -> list[tuple[float, list[int]]] | None:
+        """What the compiled search finds, or None where it is not to be had (or not worth it)."""
+        lm, o = self._lm, self.options
+        _LINES[0] += 1
+        if _LINES[0] <= _WARM or not compiled.available():
+            return None
+        if lm is not None and not isinstance(lm, TabularLanguageModel):
+            return None
+        if alphabet not in self._symbols:
+            self._symbols[alphabet] = compiled.symbols(alphabet, lm, o.exempt_digits, o.exempt_runs)
+        alpha = 0.0 if lm is None else o.alpha
+        reach = math.exp(-(_REACH if lm is None else _REACH + _REACH_LM * alpha))
+        limits = (width, math.exp(-o.prune), reach, alpha, o.beta, o.neutral)
+        return compiled.decode(
+            frames.arrays(), self._symbols[alphabet], limits, lm, alpha if o.end else 0.0
+        )
+
+    def _finish(self, beam: list[_Prefix], log_scale: float) -> list[tuple[float, list[int]]]:
+        """Log scores of whole lines with their columns, best first."""
         scored = []
         for prefix in beam:
             score = log_scale + (math.log(prefix.mass) if prefix.mass > 0 else -math.inf)
             if self.options.end and self._fusion is not None and prefix.context is not None:
                 score += self._fusion.end(prefix.context)
-            scored.append((score, prefix))
+            scored.append((score, prefix.columns()))
         return sorted(scored, key=operator.itemgetter(0), reverse=True)
 
     def _hypotheses(
@@ -320,6 +345,7 @@ class _Frames:
 
     def __init__(self, logp: NDArray[np.float64], threshold: float) -> None:
         prob = np.exp(logp)
+        self._logp = logp
         needed = np.minimum(threshold, prob.max(axis=1))  # a frame's best symbol is always tried
         kept: NDArray[np.bool_] = prob[:, 1:] >= needed[:, None]
         sure: NDArray[np.bool_] = np.asarray(~kept.any(axis=1))
@@ -338,6 +364,15 @@ class _Frames:
         begins[:1] = True
         begins[1:] |= ~sure[:-1]
         self.rows: list[int] = np.flatnonzero(begins).tolist()
+        self._found = frames, columns.astype(np.int32), prob[frames, columns]
+
+    def arrays(self) -> compiled.FrameArrays:
+        """The same for compiled code."""
+        frames, columns, probs = self._found
+        rows = np.asarray(self.rows, np.int64)
+        start = np.searchsorted(frames, np.append(rows, len(self._symbols)))
+        idle = np.add.reduceat(self._logp[:, BLANK], rows) if len(rows) else np.zeros(0)
+        return np.exp(self._logp[rows, BLANK]), start, columns, probs, idle
 
     def __iter__(self) -> Iterator[tuple[float, _Symbols]]:
         for row, stop in itertools.pairwise([*self.rows, len(self._symbols)]):

@@ -19,6 +19,7 @@ import numpy as np
 from ensemble_htr.errors import AssetError
 from ensemble_htr.lm.ngrams import BOS_ID, EOS_ID, Floats, Ints, NGramModel, Trie
 from ensemble_htr.lm.symbols import SPECIALS, hidden, visible
+from ensemble_htr.types import NGramTables
 
 __all__ = ["MAX_BYTES", "ArpaModel", "read_arpa", "read_header", "read_words", "write_arpa"]
 
@@ -271,17 +272,34 @@ class ArpaModel:
 
     def __init__(self, model: NGramModel) -> None:
         trie = model.trie
-        self.order = trie.order
-        self.vocab = model.vocab
-        self._ids = {t: i for i, t in enumerate(model.vocab) if i >= len(SPECIALS)}
-        floor = _NEVER * LN10
-        self._logp = array("f", np.maximum(model.logp, floor).astype(np.float32).tobytes())
-        self._bow = array("f", model.bow.astype(np.float32).tobytes())
-        self._token = array("i", trie.token.astype(np.int32).tobytes())
-        self._suffix = array("i", trie.suffix.astype(np.int32).tobytes())
         first = np.searchsorted(trie.parent[1:], np.arange(len(trie.token) + 1)) + 1
-        self._first = array("i", first.astype(np.int32).tobytes())
-        self._next = array("i", _next_states(model, first).astype(np.int32).tobytes())
+        following = _next_states(model, first).astype(np.int32)
+        tables = NGramTables(
+            np.maximum(model.logp, _NEVER * LN10).astype(np.float32),
+            model.bow.astype(np.float32),
+            trie.token.astype(np.int32),
+            trie.suffix.astype(np.int32),
+            first.astype(np.int32),
+            following,
+            int(following[1 + BOS_ID]),
+        )
+        self._set(model.vocab, trie.order, tables)
+
+    @classmethod
+    def of_tables(cls, vocab: tuple[str, ...], order: int, tables: NGramTables) -> ArpaModel:
+        """The model whose `tables` these are."""
+        model = cls.__new__(cls)
+        model._set(vocab, order, tables)
+        return model
+
+    def _set(self, vocab: tuple[str, ...], order: int, tables: NGramTables) -> None:
+        self.order, self.vocab = order, vocab
+        self._ids = {t: i for i, t in enumerate(vocab) if i >= len(SPECIALS)}
+        self._logp, self._bow = (array("f", a.tobytes()) for a in (tables.logp, tables.bow))
+        codes = (tables.token, tables.suffix, tables.first, tables.following)
+        self._token, self._suffix, self._first, self._next = (
+            array("i", a.tobytes()) for a in codes
+        )
 
     def start(self) -> Hashable:
         return self._next[1 + BOS_ID]
@@ -291,6 +309,17 @@ class ArpaModel:
 
     def end(self, state: Hashable) -> float:
         return self._score(state, EOS_ID)[0]  # type: ignore[arg-type]
+
+    @property
+    def tables(self) -> NGramTables:
+        """The arrays themselves, for compiled code."""
+        logp, bow = (np.frombuffer(a, np.float32) for a in (self._logp, self._bow))
+        codes = (self._token, self._suffix, self._first, self._next)
+        token, suffix, first, following = (np.frombuffer(a, np.int32) for a in codes)
+        return NGramTables(logp, bow, token, suffix, first, following, self._next[1 + BOS_ID])
+
+    def id_of(self, token: str) -> int:
+        return self._ids.get(token, 0)
 
     def _score(self, node: int, token: int) -> tuple[float, int]:
         total, first, tokens = 0.0, self._first, self._token

@@ -17,12 +17,13 @@ from ensemble_htr.assets import cache_folder
 from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.lm import kenlm_backend
 from ensemble_htr.lm.arpa import MAX_BYTES, ArpaModel, read_arpa, read_header
+from ensemble_htr.lm.tables import keep_model, kept_model
 from ensemble_htr.protocols import LanguageModel
 
 __all__ = ["Backend", "load", "opened", "text_logprob"]
 
-Backend = Literal["auto", "kenlm", "arpa"]
-BACKENDS = ("auto", "kenlm", "arpa")
+Backend = Literal["auto", "kenlm", "arpa", "tables"]
+BACKENDS = ("auto", "kenlm", "arpa", "tables")
 _READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 
 
@@ -32,14 +33,15 @@ def load(path: Path, backend: Backend = "auto") -> LanguageModel:
     ``auto`` takes KenLM where it is installed and can hold the model's order, else our reader. A
     packed file is unpacked once for KenLM into ``$XDG_CACHE_HOME`` (or ``~/.cache``)
     ``/ensemble-htr``. Raises `AssetError` if the file is missing or corrupt, `UsageError` for an
-    unknown backend and `MissingDependencyError` if KenLM is asked for and absent.
+    unknown backend and `MissingDependencyError` if KenLM is asked for and absent. ``tables`` is
+    our reader (a `protocols.TabularLanguageModel`) with its arrays kept in the same cache.
     """
     if backend not in BACKENDS:
         raise UsageError(f"unknown LM backend '{backend}'{did_you_mean(backend, BACKENDS)}")
     if not path.is_file():
         raise AssetError(f"{path}: no such language model; wanted an .arpa, .arpa.xz or .arpa.gz")
     if path.suffix in (".bin", ".binary", ".klm"):
-        if backend == "arpa":
+        if backend in ("arpa", "tables"):
             raise AssetError(f"{path}: only KenLM reads its binary form; use the ARPA file")
         return kenlm_backend.KenLMModel(path)
     with opened(path) as file:
@@ -49,6 +51,8 @@ def load(path: Path, backend: Backend = "auto") -> LanguageModel:
         backend = "kenlm" if fits else "arpa"
     if backend == "kenlm":
         return _with_kenlm(path)
+    if backend == "tables":
+        return _with_tables(path)
     with opened(path) as file:
         return ArpaModel(read_arpa(file, str(path)))
 
@@ -92,6 +96,14 @@ def _with_kenlm(path: Path) -> LanguageModel:
     except _NoRoomError:  # then without the cache: our reader needs no unpacked file
         with opened(path) as file:
             return ArpaModel(read_arpa(file, str(path)))
+
+
+def _with_tables(path: Path) -> LanguageModel:
+    if (model := kept_model(path)) is None:
+        with opened(path) as file:
+            model = ArpaModel(read_arpa(file, str(path)))
+        keep_model(path, model)
+    return model
 
 
 def _unpacked(path: Path) -> Path:

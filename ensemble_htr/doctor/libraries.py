@@ -54,6 +54,7 @@ LIBRARIES = (
         "cv2", "recognize", "reading images",
     ),
     Library("safetensors", ("safetensors",), "safetensors", "recognize", "reading images"),
+    Library("numba", ("numba",), "numba", "recognize", "a faster beam search"),
     Library("kenlm", ("kenlm",), "kenlm", "kenlm"),
     Library("pypdfium2", ("pypdfium2",), "pypdfium2", "pdf", "reading PDF files"),
     Library("reportlab", ("reportlab",), "", "pdf", "writing searchable PDF"),

@@ -42,8 +42,9 @@ bench: $(READY)  ## lines per second of each stage on this machine
 eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
 	$(BIN)/python eval/run.py $(DATA)
 
-fit: $(READY)  ## fit the shipped ensemble's weights and confidences on fr19/judge
+fit: $(READY)  ## fit the shipped ensembles' weights and confidences on fr19/judge
 	$(BIN)/python -m ensemble_htr.train.fit models/default --data $(DATA)
+	$(BIN)/python -m ensemble_htr.train.fit models/trio --data $(DATA)
 
 FONTS ?= sample/fonts
 FONT_PACKAGES := $(addprefix @fontsource/,$(addsuffix @5.3.0,\

@@ -1,6 +1,6 @@
 """What the third reader brings: every reader alone, ensembles with and without it, their speed.
 
-    python eval/readers.py ../shared/data --with default --without pair
+    python eval/readers.py ../shared/data
 
 Lines with a letter, profile fr-archive, micro-averaged CER with document-clustered 95 % intervals.
 Lines per second are of one core, cut lines in memory, on the first pages of val. Writes
@@ -59,8 +59,8 @@ def speeds(pipeline: Pipeline, folder: Path, pages: int) -> dict[str, float]:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--with", "larger", default="default", show_default=True)
-@click.option("--without", "smaller", default="pair", show_default=True)
+@click.option("--with", "larger", default="trio", show_default=True)
+@click.option("--without", "smaller", default="default", show_default=True)
 @click.option("--splits", default=",".join(SPLITS), show_default=True)
 @click.option("--jobs", default=2, show_default=True)
 @click.option("--pages", default=6, show_default=True, help="Pages of val to take the time of.")

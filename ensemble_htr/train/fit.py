@@ -76,7 +76,7 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
     }
     model = JudgeModel(modes=modes, facts=facts)
     atomic_write(folder / "combiner.json", dump_judge(model))
-    atomic_write(folder / "card.md", _card(model, beam))
+    atomic_write(folder / "card.md", _card(folder.name, model, beam))
     write_lock(
         folder,
         ["model.toml", "combiner.json"],
@@ -200,12 +200,13 @@ def _fit(
     return replace(mode, scorer=learn_scorer(Judge(JudgeModel(modes={name: mode})), items, mode))
 
 
-def _card(model: JudgeModel, beam: BeamOptions) -> str:
+def _card(name: str, model: JudgeModel, beam: BeamOptions) -> str:
     facts, heard = model.facts, model.modes["image+lm"]
-    says = ", ".join(f"{name} {weight:.2f}" for name, weight in heard.images.items())
-    return f"""# default
+    says = ", ".join(f"{net} {weight:.2f}" for net, weight in heard.images.items())
+    voices = "".join(f"{voice} {weight:.2f}, " for voice, weight in heard.voices.items())
+    return f"""# {name}
 
-The shipped ensemble: `model.toml` says who reads, `combiner.json` who is believed.
+An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 
 - **Made by**: `make fit`: fusion weights, the judge's four sets of weights and its calibration, on
   {facts["split"]} ({facts["lines"]} lines of {facts["documents"]} documents, of them
@@ -213,7 +214,7 @@ The shipped ensemble: `model.toml` says who reads, `combiner.json` who is believ
   on and whose text no language model counted (the mixing weights of the language model were
   fitted on the same split).
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
-  forced scores weigh {says}, the language model {heard.language:.2f}, a token {heard.length:.2f}.
+  forced scores weigh {says}, the language model {heard.language:.2f}, {voices}a token {heard.length:.2f}.
 - **What it scores**: `eval/recognition.md`.
 - **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
   recognizers that its lock names; other recognizers want another fit.

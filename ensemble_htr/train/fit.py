@@ -214,7 +214,8 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
   on and whose text no language model counted (the mixing weights of the language model were
   fitted on the same split).
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
-  forced scores weigh {says}, the language model {heard.language:.2f}, {voices}a token {heard.length:.2f}.
+  forced scores weigh {says}, the language model {heard.language:.2f},
+  {voices}a token {heard.length:.2f}.
 - **What it scores**: `eval/recognition.md`.
 - **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
   recognizers that its lock names; other recognizers want another fit.

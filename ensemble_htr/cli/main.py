@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Compare systems with a ground truth: CER, WER, intervals.",
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",
+    "lexicon": "Build lists of names and places, and ask them.",
     "models": "List what is on the shelves.",
     "preview": "Show what happens to a page before it is read, in one picture.",
     "doctor": "Show what this machine has, and what is to be done.",

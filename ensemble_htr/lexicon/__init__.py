@@ -1,0 +1,28 @@
+"""Lexicons of names and places: lists built once, mapped into memory, asked for near entries."""
+
+from ensemble_htr.lexicon.build import build, compiled
+from ensemble_htr.lexicon.costs import Costs, learn
+from ensemble_htr.lexicon.keys import keys
+from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
+from ensemble_htr.lexicon.lists import Columns, read_entries
+from ensemble_htr.lexicon.notes import NameNote, explain_names
+from ensemble_htr.lexicon.voice import NameVoice
+from ensemble_htr.lexicon.words import NameWord, name_words
+
+__all__ = [
+    "Columns",
+    "Costs",
+    "Lexicon",
+    "Match",
+    "NameList",
+    "NameNote",
+    "NameVoice",
+    "NameWord",
+    "build",
+    "compiled",
+    "explain_names",
+    "keys",
+    "learn",
+    "name_words",
+    "read_entries",
+]

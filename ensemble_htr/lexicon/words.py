@@ -1,0 +1,84 @@
+"""Which words of a text look like names. A rule of thumb, in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ensemble_htr.text import graphemes
+
+__all__ = ["NameWord", "name_words"]
+
+_ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)'(?=.)", re.IGNORECASE)
+_EDGES = "\"'.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
+_RUN = re.compile(r"(.)\1\1")
+_TITLES = frozenset("m mm mr mrs mme mlle melle dr me monsieur madame mademoiselle messieurs "
+                    "sieur dame veuve maître mgr st ste saint sainte".split())  # fmt: skip
+_SHORTEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NameWord:
+    """A word that looks like a name; ``start``/``stop`` index the tokens of its text."""
+
+    text: str
+    start: int
+    stop: int
+
+
+def name_words(tokens: Sequence[str]) -> tuple[NameWord, ...]:
+    """The words that begin with a capital (after an elision: ``d'Estrées``), have three letters or
+    more, no digit and no letter three times in a row. The first word of a sentence has its capital
+    from there: it counts only if the next word looks like a name too."""
+    found: list[NameWord] = []
+    opens = True  # a sentence begins
+    waiting: NameWord | None = None
+    for raw, start in _words(tokens):
+        name = _name(raw, start)
+        bare = raw.strip(_EDGES)
+        if waiting is not None and name is not None and _follows(waiting, start):
+            found.append(waiting)
+        waiting = None
+        if name is not None:
+            if opens:
+                waiting = name
+            else:
+                found.append(name)
+        abbreviated = len(bare) <= 2 or bare.casefold() in _TITLES
+        opens = raw[-1] in ".!?" and not abbreviated
+    return tuple(sorted(found, key=lambda word: word.start))
+
+
+def _follows(first: NameWord, start: int) -> bool:
+    """Whether a word at ``start`` follows ``first`` with nothing but a blank between."""
+    return start == first.stop + 1
+
+
+def _words(tokens: Sequence[str]) -> list[tuple[str, int]]:
+    """Words with the index of their first token; a word has as many characters as tokens only
+    without combining marks, so tokens are counted."""
+    found: list[tuple[str, int]] = []
+    begin: int | None = None
+    for place, token in enumerate([*tokens, " "]):
+        if token.isspace() or not token:
+            if begin is not None:
+                found.append(("".join(tokens[begin:place]), begin))
+            begin = None
+        elif begin is None:
+            begin = place
+    return found
+
+
+def _name(raw: str, start: int) -> NameWord | None:
+    left = len(raw) - len(raw.lstrip(_EDGES))
+    core = raw.strip(_EDGES)
+    if (elided := _ELISION.match(core)) and core[elided.end()].isupper():
+        left += elided.end()
+        core = core[elided.end() :]
+    if not core[:1].isupper() or _RUN.search(core) or core.casefold() in _TITLES:
+        return None
+    if sum(map(str.isalpha, core)) < _SHORTEST or any(map(str.isdigit, core)):
+        return None
+    first = start + len(graphemes(raw[:left]))
+    return NameWord(core, first, first + len(graphemes(core)))

@@ -30,7 +30,7 @@ _READ_ERRORS = (OSError, EOFError, lzma.LZMAError, zlib.error)
 def load(path: Path, backend: Backend = "auto") -> LanguageModel:
     """Load ``.arpa``, ``.arpa.xz`` or ``.arpa.gz`` (``.klm``/``.bin``: KenLM's binary form).
 
-    ``auto`` takes KenLM where it is installed and can hold the model's order, else our reader. A
+    ``auto`` takes KenLM where it is installed and can hold the model's order, else ``tables``. A
     packed file is unpacked once for KenLM into ``$XDG_CACHE_HOME`` (or ``~/.cache``)
     ``/ensemble-htr``. Raises `AssetError` if the file is missing or corrupt, `UsageError` for an
     unknown backend and `MissingDependencyError` if KenLM is asked for and absent. ``tables`` is
@@ -48,7 +48,7 @@ def load(path: Path, backend: Backend = "auto") -> LanguageModel:
         order = len(read_header(file, str(path)))
     if backend == "auto":
         fits = order <= kenlm_backend.MAX_ORDER and kenlm_backend.available()
-        backend = "kenlm" if fits else "arpa"
+        backend = "kenlm" if fits else "tables"
     if backend == "kenlm":
         return _with_kenlm(path)
     if backend == "tables":

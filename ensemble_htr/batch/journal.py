@@ -290,7 +290,7 @@ def require_writable(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         temporary = out / temporary_name()
         temporary.touch(exist_ok=False)
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)  # another shard may have cleared it away
     except OSError as error:
         reason = error.strerror or str(error)
         if out.exists() and not out.is_dir():

@@ -300,9 +300,19 @@ def _readable(sources: Sequence[PageSource]) -> Iterator[Page]:
 def refresh_review(out: Path, journal: Journal) -> None:
     """Write ``OUT/review.csv`` anew where a run has changed what it says."""
     changed = journal.note("changed")
-    if changed != journal.note("merged") or not (out / REVIEW).is_file():
-        merge_review(out)
-        journal.set_note("merged", changed)
+    if f"{changed} {_identity(out / REVIEW)}" != journal.note("merged"):
+        written: list[str] = []
+        merge_review(out, lambda file: written.append(_identity(file)))
+        journal.set_note("merged", f"{changed} {written[0]}")
+
+
+def _identity(path: Path) -> str:
+    """Of a file as it was written: another shard may put an older one in its place."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return ""
+    return f"{seen.st_ino} {seen.st_mtime_ns} {seen.st_size}"
 
 
 def shard_argument(value: str | None) -> tuple[int, int]:

@@ -23,7 +23,7 @@ import itertools
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -174,10 +174,11 @@ def clear_review(out: Path, group: str) -> None:
     shutil.rmtree(out / _FOLDER / group, ignore_errors=True)
 
 
-def merge_review(out: Path) -> int:
+def merge_review(out: Path, look: Callable[[Path], object] = lambda _: None) -> int:
     """Write ``OUT/review.csv`` from all rows below ``OUT``; returns how many there are.
 
-    Memory holds at most `_CHUNK` rows. The file is whole or not there; raises `OutputError`.
+    ``look`` sees the finished file just before it gets its name. Memory holds at most `_CHUNK` rows.
+    The file is whole or not there; raises `OutputError`.
     """
     target = out / REVIEW
     try:
@@ -189,6 +190,7 @@ def merge_review(out: Path) -> int:
                 for row in _sorted(_all_rows(out / _FOLDER), Path(place)):
                     stream.write(_text([row]))
                     count += 1
+            look(merged)
             merged.replace(target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None

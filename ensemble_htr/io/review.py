@@ -177,8 +177,8 @@ def clear_review(out: Path, group: str) -> None:
 def merge_review(out: Path, look: Callable[[Path], object] = lambda _: None) -> int:
     """Write ``OUT/review.csv`` from all rows below ``OUT``; returns how many there are.
 
-    ``look`` sees the finished file just before it gets its name. Memory holds at most `_CHUNK` rows.
-    The file is whole or not there; raises `OutputError`.
+    ``look`` sees the finished file just before it gets its name. Memory holds at most `_CHUNK`
+    rows. The file is whole or not there; raises `OutputError`.
     """
     target = out / REVIEW
     try:

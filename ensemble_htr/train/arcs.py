@@ -6,7 +6,6 @@ network: Mangu, Brill & Stolcke, 2000; of equally cheap ways the one of the like
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +28,7 @@ from ensemble_htr.combine.forest import Forest
 from ensemble_htr.combine.judge import Judge, tabled
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.metrics import alignment_pairs, edit_distance
+from ensemble_htr.train.folds import folds
 from ensemble_htr.train.judge import Item, document_weights
 from ensemble_htr.train.subsets import varied
 from ensemble_htr.types import EPSILON, ConfusionNetwork
@@ -37,7 +37,6 @@ __all__ = ["FEW_LINES", "exported", "learn_scorer", "truth_path"]
 
 Floats = NDArray[np.float64]
 FEW_LINES = 300  # below this, trees would learn the documents by heart
-_FOLDS = 3
 
 
 def truth_path(network: ConfusionNetwork, truth: Sequence[str]) -> list[str | None]:
@@ -96,36 +95,29 @@ def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
 
     Lines also stand, with a third of the weight, as subsets of the engines would see them, with
     confidences sharpened or flattened (`train.subsets`). Words, lines and whether the arcs may
-    decide are learned from folds over documents, each judged by a scorer of the others.
+    decide are learned from `train.folds`, each judged by a scorer of the others.
     """
     plain = replace(mode, scorer=None)
     weights = document_weights(items).tolist()
     own = [_Example.of(judge, x, plain, w) for x, w in zip(items, weights, strict=True) if x.truth]
     own = [e for e in own if len(e.table.values)]
-    more = [
-        _Example.of(judge, other, plain, e.weight / 3)
+    more = {
+        i: _Example.of(judge, other, plain, e.weight / 3)
         for i, e in enumerate(own)
         if (other := varied(e.item, i)) is not None
-    ]
-    fold, few = _folds(items), len(own) < FEW_LINES
-    sure: dict[int, Floats] = {}
-    for number in range(_FOLDS):
-        forest = _grow_arcs([e for e in (*own, *more) if fold[e.item.doc] != number], few)
-        sure |= {i: forest(e.table.values) for i, e in enumerate(own) if fold[e.item.doc] == number}
-    final = _grow_arcs([*own, *more], few)
+    }
+    few, sure = len(own) < FEW_LINES, dict[int, Floats]()
+    fold = folds([(e.item.doc, len(e.item.truth)) for e in own])
+    for number in sorted(set(fold)):
+        seen = [i for i, k in enumerate(fold) if k != number]
+        examples = [e for i in seen for e in (own[i], more.get(i)) if e is not None]
+        forest = _grow_arcs(examples, few)
+        sure |= {i: forest(e.table.values) for i, e in enumerate(own) if fold[i] == number}
+    final = _grow_arcs([*own, *more.values()], few)
     judged = [_chosen(e.table, sure[i], False) for i, e in enumerate(own)]
     scored = [_chosen(e.table, sure[i], True) for i, e in enumerate(own)]
     decides = _errors(own, scored) < _errors(own, judged)
     return _with_words(own, scored if decides else judged, final, decides)
-
-
-def _folds(items: Sequence[Item]) -> dict[str, int]:
-    """Documents dealt out to folds, the longest first."""
-    size: Counter[str] = Counter()
-    for item in items:
-        size[item.doc] += len(item.truth)
-    order = sorted(size, key=lambda doc: (-size[doc], doc))
-    return {doc: i % _FOLDS for i, doc in enumerate(order)}
 
 
 Choice = tuple[list[str], list[float]]  # of each slot its token and how sure it is

@@ -21,6 +21,7 @@ from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.text import profile
 from ensemble_htr.train.arcs import learn_scorer
+from ensemble_htr.train.folds import folds
 from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.types import ConfusionNetwork, Hypothesis
 
@@ -28,7 +29,6 @@ __all__ = ["LEAST_LINES", "TRUTH", "FitReport", "Row", "fit_engines"]
 
 TRUTH = "#truth"  # the ground truth's source among the rows; no engine can be called so
 LEAST_LINES = 20
-_FOLDS = 3
 _FIRST = 0.05  # a voice's weight before anything is fitted
 _ALONE = 20.0  # weight of an engine beside which no other counts
 _WAY = "#"  # before the names of ways to combine; no engine's name holds it
@@ -142,36 +142,23 @@ def _usable(lines: Iterable[Merged]) -> Iterable[_Line]:
     for line in lines:
         truth = next((h for h in line.rows if h.source == TRUTH), None)
         rows = tuple(h for h in line.rows if h.source != TRUTH)
-        if truth is None or not truth.tokens or not rows or not form.scorable(truth.text):
+        if truth is None or not truth.tokens or not form.scorable(truth.text):
+            continue
+        if not any(h.tokens for h in rows):
             continue
         alternatives = [h for h in line.alternatives if h.source != TRUTH]
         yield _Line(aligner.align(rows, alternatives), truth.tokens, line.doc, rows)
-
-
-def _folds(lines: Sequence[_Line]) -> list[int]:
-    """A fold for each line: by documents, the longest first; with fewer documents than folds by
-    stretches of ten lines."""
-    docs: dict[str, int] = {}
-    for x in lines:
-        docs[x.doc] = docs.get(x.doc, 0) + len(x.truth)
-    if len(docs) < _FOLDS:
-        return [i // 10 % _FOLDS for i in range(len(lines))]
-    order = sorted(docs, key=lambda doc: (-docs[doc], doc))
-    fold = {doc: i % _FOLDS for i, doc in enumerate(order)}
-    return [fold[x.doc] for x in lines]
 
 
 def _compared(lines: Sequence[_Line], voices: _Voices) -> tuple[tuple[Row, ...], str]:
     """Every engine alone, the vote and the fitted judge, on lines that it was not fitted on; and
     which of them is the best."""
     tallies: dict[str, _Tally] = {}
-    fold = _folds(lines)
+    fold = folds([(x.doc, len(x.truth)) for x in lines])
     vote = Judge(plain_judge())
-    for number in range(_FOLDS):
+    for number in sorted(set(fold)):
         seen = [x for x, k in zip(lines, fold, strict=True) if k != number]
         new = [x for x, k in zip(lines, fold, strict=True) if k == number]
-        if not seen or not new:
-            continue
         fitted = voices.judge(_learned(seen, voices, _FITTED))
         for x in new:
             for h in x.rows:

@@ -55,7 +55,8 @@ def test_different_draws_differ_and_strength_zero_changes_nothing() -> None:
     one, two = (augment(image, ALWAYS, np.random.default_rng(s)) for s in (1, 2))
     assert one.shape != two.shape or not np.array_equal(one, two)
     off = AugmentOptions(
-        1.0, **dict.fromkeys(("slant", "rotation", "scale", "stretch", "shift", "elastic"), 0.0),
+        1.0,
+        **dict.fromkeys(("slant", "rotation", "scale", "stretch", "shift", "elastic"), 0.0),
         **dict.fromkeys(("stroke", "contrast", "noise", "blur", "erase"), 0.0),
     )
     assert np.abs(augment(image, off, np.random.default_rng(0)).astype(int) - image).max() <= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,23 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         assert isinstance(done.exception, InputError), engine
         assert "\n" not in str(done.exception)
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("count", [20, 31, 60])
+def test_one_document_is_enough(count: int) -> None:
+    """A plain file of lines names no documents."""
+    found = [replace(line, doc="") for line in lines(count, [0.05, 0.2])]
+    model, report = fit_engines(found, SILENT)
+    assert (report.lines, report.documents) == (count, 1)
+    assert model.modes["text"].scorer is not None
+
+
+def test_lines_that_nobody_read_and_engines_that_are_never_wrong() -> None:
+    found = lines(40, [0.0, 0.0])
+    silent = [replace(line, id=f"s{line.id}", rows=tuple(
+        h if h.source == TRUTH else replace(h, tokens=()) for h in line.rows))
+        for line in lines(30, [0.1, 0.1])]  # fmt: skip
+    _, report = fit_engines([*found, *silent], SILENT)
+    assert report.lines == 40 and set(rates(report).values()) == {0.0}
+    with pytest.raises(InputError, match="only 0 lines"):
+        fit_engines(silent, SILENT)

@@ -37,6 +37,7 @@ def fit(
     with merge(found) as merged:
         for error in (error for engine in found for error in engine.broken.values()):
             raise error
-        judge, report = fit_engines(merged, PipelineOptions(model, lm=not no_lm))
+        options = PipelineOptions(model, lm=not no_lm)
+        judge, report = fit_engines(merged, options, lambda text: click.echo(text, err=True))
     atomic_write(output, dump_judge(judge))
     click.echo(report, err=True)

@@ -8,7 +8,7 @@ its confidences are learned.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -100,9 +100,12 @@ class _Voices:
 
 
 def fit_engines(
-    lines: Iterable[Merged], options: PipelineOptions | None = None
+    lines: Iterable[Merged],
+    options: PipelineOptions | None = None,
+    say: Callable[[str], object] = lambda _: None,
 ) -> tuple[JudgeModel, FitReport]:
     """Learn to judge the engines of ``lines``; those without truth or reading are left out.
+    ``say`` hears how far it is: hundreds of lines take minutes.
 
     Gives the judge of the options' model with its two sets of weights without images replaced.
     Raises `InputError` where fewer than `LEAST_LINES` lines have both.
@@ -117,7 +120,8 @@ def fit_engines(
     silent = _Voices(None, ())
     fits, _ = pipeline.lm_fits(x.rows[0].text for x in found)
     spoken = _Voices(pipeline.lm, pipeline.judge.voices) if fits else silent
-    rows, kept = _compared(found, spoken)
+    rows, kept = _compared(found, spoken, say)
+    say(f"learning from all {len(found)} lines")
     modes = {voices.name: _learned(found, voices, kept) for voices in (silent, spoken)}
     heard = modes[spoken.name]
     modes.setdefault("text+lm", heard)
@@ -150,7 +154,9 @@ def _usable(lines: Iterable[Merged]) -> Iterable[_Line]:
         yield _Line(aligner.align(rows, alternatives), truth.tokens, line.doc, rows)
 
 
-def _compared(lines: Sequence[_Line], voices: _Voices) -> tuple[tuple[Row, ...], str]:
+def _compared(
+    lines: Sequence[_Line], voices: _Voices, say: Callable[[str], object]
+) -> tuple[tuple[Row, ...], str]:
     """Every engine alone, the vote and the fitted judge, on lines that it was not fitted on; and
     which of them is the best."""
     tallies: dict[str, _Tally] = {}
@@ -159,6 +165,7 @@ def _compared(lines: Sequence[_Line], voices: _Voices) -> tuple[tuple[Row, ...],
     for number in sorted(set(fold)):
         seen = [x for x, k in zip(lines, fold, strict=True) if k != number]
         new = [x for x, k in zip(lines, fold, strict=True) if k == number]
+        say(f"comparing on {len(new)} lines what was learned from {len(seen)} others")
         fitted = voices.judge(_learned(seen, voices, _FITTED))
         for x in new:
             for h in x.rows:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ensemble_htr.assets import resolve
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io.records import read_tsv
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.write import write_result

@@ -21,7 +21,7 @@ from ensemble_htr import registry
 from ensemble_htr.assets import resolve
 from ensemble_htr.config import load_toml
 from ensemble_htr.errors import InputError, OutputError, UsageError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io.images import load_page
 from ensemble_htr.io.sources import find_pages
 from ensemble_htr.layout.preprocess import (

@@ -22,7 +22,7 @@ from typing import Any
 from ensemble_htr.batch.base import raw, told, transaction
 from ensemble_htr.batch.leases import Leases
 from ensemble_htr.errors import OutputError
-from ensemble_htr.io.files import is_temporary, temporary_name
+from ensemble_htr.files import is_temporary, temporary_name
 
 __all__ = ["HIDDEN", "LINES", "Attempt", "Finished", "Journal", "require_writable"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ensemble_htr.batch.engines import Engine, MergedLine
 from ensemble_htr.errors import InputError, OutputError, printable
-from ensemble_htr.io.files import temporary_name
+from ensemble_htr.files import temporary_name
 from ensemble_htr.io.records import twice_error
 from ensemble_htr.text import graphemes, profile
 from ensemble_htr.types import Hypothesis

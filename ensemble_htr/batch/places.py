@@ -14,7 +14,7 @@ from ensemble_htr.batch.journal import LINES, Finished, Journal
 from ensemble_htr.batch.outcomes import Outcome
 from ensemble_htr.batch.spool import Spool
 from ensemble_htr.errors import OutputError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 
 __all__ = ["Folder", "Place", "Stream"]
 

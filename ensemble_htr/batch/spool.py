@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ensemble_htr.errors import OutputError
-from ensemble_htr.io.files import atomic_stream
+from ensemble_htr.files import atomic_stream
 
 __all__ = ["Spool"]
 

@@ -34,7 +34,7 @@ def evaluate(
 
     from ensemble_htr.evaluate import evaluate as score
     from ensemble_htr.evaluate import to_json, to_text
-    from ensemble_htr.io.files import atomic_write
+    from ensemble_htr.files import atomic_write
 
     report = score(ground_truth, [_system(s) for s in systems], profile, letters)
     for notice in report.notices:

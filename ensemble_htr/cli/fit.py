@@ -29,7 +29,7 @@ def fit(
     """
     from ensemble_htr.batch import engine_argument, load_engines, merge
     from ensemble_htr.combine.model import dump_judge
-    from ensemble_htr.io.files import atomic_write
+    from ensemble_htr.files import atomic_write
     from ensemble_htr.pipeline import PipelineOptions
     from ensemble_htr.train.foreign import TRUTH, fit_engines
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ensemble_htr.errors import InputError, OutputError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.types import Line, Page, Point
 
 __all__ = ["LineCache"]

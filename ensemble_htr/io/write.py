@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ensemble_htr import registry
 from ensemble_htr.errors import OutputError, UsageError
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io import (
     write_alto,
     write_hocr,
@@ -23,7 +24,6 @@ from ensemble_htr.io import (
     write_tei,
     write_text,
 )
-from ensemble_htr.io.files import atomic_write
 from ensemble_htr.io.results import PLAIN, PageResult, WriteOptions
 from ensemble_htr.io.review import REVIEW
 from ensemble_htr.types import Page

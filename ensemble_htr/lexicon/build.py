@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.assets import cache_folder
-from ensemble_htr.errors import InputError, OutputError
+from ensemble_htr.errors import InputError
+from ensemble_htr.files import atomic_stream
 from ensemble_htr.lexicon import near, store
 from ensemble_htr.lexicon.keys import MOST, keys
 from ensemble_htr.lexicon.lists import read_entries
@@ -37,22 +36,8 @@ def build(entries: Mapping[str, float], name: str, out: Path) -> int:
     arrays = _arrays(entries)
     if not len(arrays["hash"]):
         raise InputError(f"lexicon '{name}': no entries; wanted one name a line")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=".lexicon-")
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            store.write(file, name, arrays)
-            os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_stream(out) as file:
+        store.write(file, name, arrays)
     return len(arrays["hash"])
 
 

@@ -6,14 +6,13 @@ import gzip
 import io
 import lzma
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ensemble_htr.errors import OutputError
+from ensemble_htr.files import atomic_write
 from ensemble_htr.lm.arpa import read_arpa, write_arpa
 from ensemble_htr.lm.corpus import Text, read_texts
 from ensemble_htr.lm.interpolate import (
@@ -194,13 +193,13 @@ def write_product(built: Built, out: Path, root: Path) -> Path:
     """Write a model to ``out``: a file ``*.arpa[.xz|.gz]``, or a folder that also gets the lock
     and the card. Files appear whole or not at all. Raises `OutputError`."""
     if out.name.endswith(SUFFIXES):
-        _write(out, _pack(built.arpa, out.name))
+        atomic_write(out, _pack(built.arpa, out.name))
         return out
     target = out / "model.arpa.xz"
     packed = _pack(built.arpa, target.name)
-    _write(target, packed)
-    _write(out / "lock.json", lock_text(built, target.name, packed, root).encode())
-    _write(out / "card.md", card_text(built, len(packed)).encode())
+    atomic_write(target, packed)
+    atomic_write(out / "lock.json", lock_text(built, target.name, packed, root).encode())
+    atomic_write(out / "card.md", card_text(built, len(packed)).encode())
     return target
 
 
@@ -210,19 +209,3 @@ def _pack(data: bytes, name: str) -> bytes:
     if name.endswith(".gz"):
         return gzip.compress(data, mtime=0)
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write the language model: {error.strerror}") from None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
-import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from ensemble_htr.assets import cache_folder
-from ensemble_htr.errors import AssetError, UsageError, did_you_mean
+from ensemble_htr.errors import AssetError, OutputError, UsageError, did_you_mean
+from ensemble_htr.files import atomic_stream
 from ensemble_htr.lm import kenlm_backend
 from ensemble_htr.lm.arpa import MAX_BYTES, ArpaModel, read_arpa, read_header
 from ensemble_htr.lm.tables import keep_model, kept_model
@@ -112,19 +111,11 @@ def _unpacked(path: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         target = cache_folder() / f"{digest}.arpa"
-        if target.is_file():
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".unpack-")
-    except (OSError, RuntimeError) as error:
+        if not target.is_file():
+            with atomic_stream(target) as sink, opened(path) as source:
+                _copy(source, sink, path)
+    except (OutputError, OSError, RuntimeError) as error:
         raise _NoRoomError from error
-    try:
-        with os.fdopen(handle, "wb") as sink, opened(path) as source:
-            _copy(source, sink, path)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
     return target
 
 

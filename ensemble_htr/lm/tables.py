@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from ensemble_htr.assets import cache_folder
+from ensemble_htr.errors import OutputError
+from ensemble_htr.files import atomic_stream
 from ensemble_htr.lm.arpa import ArpaModel
 from ensemble_htr.lm.symbols import SPECIALS
 from ensemble_htr.types import NGramTables
@@ -56,17 +56,9 @@ def keep_model(path: Path, model: ArpaModel) -> None:
     arrays = {name: getattr(tables, name) for name in ("logp", "bow", *_CODES)}
     arrays["vocab"] = np.frombuffer("\n".join(model.vocab).encode(), np.uint8)
     arrays["numbers"] = np.array([model.order, tables.start])
-    with contextlib.suppress(OSError, RuntimeError):
-        target = _place(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".tables-")
-        try:
-            with os.fdopen(handle, "wb") as sink:
-                np.savez(sink, **arrays)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+    with contextlib.suppress(OutputError, OSError, RuntimeError):
+        with atomic_stream(_place(path)) as sink:
+            np.savez(sink, **arrays)
 
 
 def _place(path: Path) -> Path:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import InputError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io.images import load_page
 from ensemble_htr.io.sources import find_pages
 from ensemble_htr.layout.preprocess import Preprocess, cut_lines

@@ -25,7 +25,7 @@ from ensemble_htr.combine.judge import Case, Judge
 from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
 from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter

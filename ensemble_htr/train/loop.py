@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ensemble_htr.assets import sha256_file
 from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import AssetError, InputError, OutputError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import save_weights

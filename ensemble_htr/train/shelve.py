@@ -19,7 +19,7 @@ import click
 from ensemble_htr.assets import write_lock
 from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import AssetError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 from ensemble_htr.recognizers.weights import Weights, load_weights
 from ensemble_htr.train.plot import plot_log
 from ensemble_htr.train.recipe import Recipe, load_recipe

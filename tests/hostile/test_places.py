@@ -193,7 +193,7 @@ def test_an_interrupted_write(tmp_path: Path, transcribe: Call) -> None:
     before = (out / "good.txt").read_bytes()
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from ensemble_htr.io.files import atomic_stream\n"
+        "from ensemble_htr.files import atomic_stream\n"
         "with atomic_stream(Path(sys.argv[1])) as stream:\n"
         "    stream.write(b'half a wo'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -188,7 +188,7 @@ def test_nothing_half_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_output_that_cannot_be_written(root: Path) -> None:
     built = build(from_texts("t", [root / "a.txt"], {}, order=2), Path())
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_product(built, root / "a.txt" / "m.arpa", root)
     path = write_product(built, root / "m.arpa", root)
     assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ensemble_htr.errors import OutputError
-from ensemble_htr.io.files import atomic_write
+from ensemble_htr.files import atomic_write
 
 
 def test_writes_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:

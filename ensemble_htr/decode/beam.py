@@ -117,7 +117,7 @@ _REACH = 1.0
 _REACH_LM = 5.0
 
 _WARM = 64  # lines that plain Python has read by the time that numba would be loaded
-_LINES = [0]  # that this process has read
+_LINES = itertools.count()  # that this process has read
 
 _by_mass = operator.attrgetter("mass")
 
@@ -175,18 +175,19 @@ class BeamDecoder:
     ) -> list[tuple[float, list[int]]] | None:
         """What the compiled search finds, or None where it is not to be had (or not worth it)."""
         lm, o = self._lm, self.options
-        _LINES[0] += 1
-        if _LINES[0] <= _WARM or not compiled.available():
+        if next(_LINES) < _WARM or not compiled.available():
             return None
         if lm is not None and not isinstance(lm, TabularLanguageModel):
+            return None
+        if (kernel := compiled.kernel()) is None:
             return None
         if alphabet not in self._symbols:
             self._symbols[alphabet] = compiled.symbols(alphabet, lm, o.exempt_digits, o.exempt_runs)
         alpha = 0.0 if lm is None else o.alpha
         reach = math.exp(-(_REACH if lm is None else _REACH + _REACH_LM * alpha))
-        limits = (width, math.exp(-o.prune), reach, alpha, o.beta, o.neutral)
+        limits = compiled.Limits(width, math.exp(-o.prune), reach, alpha, o.beta, o.neutral)
         return compiled.decode(
-            frames.arrays(), self._symbols[alphabet], limits, lm, alpha if o.end else 0.0
+            kernel, frames.arrays(), self._symbols[alphabet], limits, lm, alpha if o.end else 0.0
         )
 
     def _finish(self, beam: list[_Prefix], log_scale: float) -> list[tuple[float, list[int]]]:

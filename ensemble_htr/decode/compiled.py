@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import math
 from functools import cache
+from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +16,9 @@ from ensemble_htr.protocols import TabularLanguageModel
 from ensemble_htr.text import is_number, is_run
 from ensemble_htr.types import NGramTables
 
-__all__ = ["FrameArrays", "Symbols", "available", "decode"]
+__all__ = ["FrameArrays", "Limits", "Symbols", "available", "decode", "kernel", "symbols"]
+
+_LOG = logging.getLogger("ensemble_htr")
 
 FrameArrays = tuple[
     NDArray[np.float64],  # (frames,) probability of the blank
@@ -24,6 +29,18 @@ FrameArrays = tuple[
 ]
 Symbols = tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int32]]
 
+
+class Limits(NamedTuple):
+    """What bounds and weighs the search; ``margin`` and ``reach`` are factors, not logarithms."""
+
+    width: int
+    margin: float
+    reach: float
+    alpha: float  # 0 = no language model
+    beta: float
+    neutral: float
+
+
 _REAL, _CODE = np.zeros(1, np.float32), np.zeros(2, np.int32)
 _NOTHING = NGramTables(_REAL, _REAL, _CODE, _CODE, _CODE, _CODE, 0)  # of no language model
 
@@ -32,6 +49,18 @@ _NOTHING = NGramTables(_REAL, _REAL, _CODE, _CODE, _CODE, _CODE, 0)  # of no lan
 def available() -> bool:
     """Whether numba is there; it is not imported for the answer."""
     return importlib.util.find_spec("numba") is not None
+
+
+@cache
+def kernel() -> ModuleType | None:
+    """`decode.kernel`, or None, said once, where numba is there and does not load (it is often not
+    made for the newest NumPy yet)."""
+    try:
+        from ensemble_htr.decode import kernel as found
+    except (ImportError, OSError, RuntimeError) as error:
+        _LOG.warning("numba does not load (%s): the beam search in Python takes over", error)
+        return None
+    return found
 
 
 def symbols(
@@ -47,20 +76,17 @@ def symbols(
 
 
 def decode(
+    search: ModuleType,
     frames: FrameArrays,
     known: Symbols,
-    limits: tuple[int, float, float, float, float, float],
+    limits: Limits,
     lm: TabularLanguageModel | None,
     end: float,
 ) -> list[tuple[float, list[int]]]:
-    """Log scores and columns of the last beam, best first. ``limits`` are `kernel.Limits`;
+    """Log scores and columns of the last beam, best first. ``search`` is the answer of `kernel`;
     ``end`` is the weight of the model's opinion on where the line ends."""
-    from ensemble_htr.decode import kernel
-
     tables = _NOTHING if lm is None else lm.tables
-    parent, column, beam, mass, context, log_scale = kernel.search(
-        *frames, *known, kernel.Limits(*limits), tables
-    )
+    parent, column, beam, mass, context, log_scale = search.search(*frames, *known, limits, tables)
     scored = []
     for node, m, state in zip(beam.tolist(), mass.tolist(), context.tolist(), strict=True):
         columns: list[int] = []

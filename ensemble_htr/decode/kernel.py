@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.assets import cache_folder
+from ensemble_htr.decode.compiled import Limits
 from ensemble_htr.types import NGramTables
 
-__all__ = ["Limits", "search"]
+__all__ = ["search"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,34 +28,29 @@ Codes = NDArray[np.int32]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Limits(NamedTuple):
-    """What bounds and weighs the search; ``margin`` and ``reach`` are factors, not logarithms."""
-
-    width: int
-    margin: float
-    reach: float
-    alpha: float  # 0 = no language model
-    beta: float
-    neutral: float
-
-
-def _lasting() -> bool:
-    """Whether compiled code can be kept."""
+def _cache_place() -> str | None:
+    """Where compiled code can be kept, None if nowhere."""
     try:
         folder = cache_folder() / "numba"
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):
-        return False
-    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 (made at run time)
-    return True
+        return None
+    return str(folder)
 
 
-_LASTING = _lasting()
+_PLACE = _cache_place()
 
 
 def _compiled(function: F) -> F:
-    return cast(F, numba.njit(cache=_LASTING)(function))
+    """Compiled at its first call and kept in our place; other users of numba keep theirs."""
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    try:
+        settings.CACHE_DIR = _PLACE or before
+        return cast(F, numba.njit(cache=_PLACE is not None)(function))
+    finally:
+        settings.CACHE_DIR = before
 
 
 @_compiled

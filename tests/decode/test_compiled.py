@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="needs the extra [fast]")
 
-from ensemble_htr.decode import BeamDecoder, BeamOptions, beam  # noqa: E402
+from ensemble_htr.decode import BeamDecoder, BeamOptions, beam, compiled  # noqa: E402
 from ensemble_htr.lm.arpa import ArpaModel, read_arpa, write_arpa  # noqa: E402
 from ensemble_htr.lm.kneser_ney import estimate, vocabulary  # noqa: E402
 from ensemble_htr.types import Posteriors  # noqa: E402
@@ -70,3 +71,27 @@ def test_both_find_the_same(
     if len({round(s or 0.0, 9) for s in scores}) == len(scores):  # no ties
         assert [h.tokens for h in fast] == [h.tokens for h in plain]
         assert [h.logprobs for h in fast] == [h.logprobs for h in plain]
+
+
+def test_a_numba_that_does_not_load_is_said_once_and_missed_by_nobody(
+    lm: ArpaModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = [BeamDecoder(BeamOptions(), lm).decode(line(seed, 40, 2.0)) for seed in range(3)]
+    monkeypatch.setattr(beam, "_WARM", 0)
+    monkeypatch.setitem(sys.modules, "ensemble_htr.decode.kernel", None)  # importing it fails
+    monkeypatch.delattr("ensemble_htr.decode.kernel", raising=False)
+    compiled.kernel.cache_clear()
+    try:
+        broken = [BeamDecoder(BeamOptions(), lm).decode(line(seed, 40, 2.0)) for seed in range(3)]
+    finally:
+        compiled.kernel.cache_clear()
+    assert broken == plain
+    assert [record.message.count("numba does not load") for record in caplog.records] == [1]
+
+
+def test_other_users_of_numba_keep_their_cache() -> None:
+    import numba
+
+    before = numba.config.CACHE_DIR
+    assert compiled.kernel() is not None
+    assert numba.config.CACHE_DIR == before

@@ -20,7 +20,6 @@ import csv
 import heapq
 import io
 import itertools
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +40,7 @@ from ensemble_htr.io.results import (
 from ensemble_htr.io.rivals import rivals
 from ensemble_htr.io.write_table import guarded
 from ensemble_htr.io.xml import xml_text
+from ensemble_htr.names import name_words
 from ensemble_htr.types import Reading, Word
 
 __all__ = [
@@ -70,11 +70,6 @@ _RIVALS = 3  # for each doubtful word
 _FOLDER = Path(".ensemble-htr", "review")
 _RATE = COLUMNS.index("errors per second")
 _CHUNK = 20_000  # rows in memory
-
-_ELIDED = re.compile(r"^(?:[cdjlmnst]|qu|lorsqu|puisqu|jusqu)['’]", re.IGNORECASE)
-_ENDS = re.compile(r"[.!?:…]['\"»”)]*$")
-_TITLE = re.compile(r"(?:mm?|m\^?(?:r|e|re|me|lle|elle|gr)s?|d\^?r|s\^?te?)\.?", re.IGNORECASE)
-_INITIAL = re.compile(r"[^\W\d_]\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +139,9 @@ def _row(page: str, line: str, reading: Reading) -> ReviewRow:
 
 
 def names(reading: Reading) -> tuple[Word, ...]:
-    """The words that look like names: a capital inside a line, not where a sentence begins.
-
-    What is elided before it (``d'``, ``l'``) does not count, nor the full stop of a title or an
-    initial (``M.``, ``J.``); titles, words of one letter and of digits are no names. A rule of
-    thumb: the first word of a line is never one.
-    """
-    found: list[Word] = []
-    for before, word in itertools.pairwise(reading_words(reading)):
-        bare = _ELIDED.sub("", word.text.lstrip("([«\"'’-—–")).rstrip(".,;:!?)]»\"'")
-        short = sum(c.isalpha() for c in bare) < 2 or _TITLE.fullmatch(bare)
-        if short or not bare[:1].isupper():
-            continue
-        abbreviated = _TITLE.fullmatch(before.text) or _INITIAL.fullmatch(before.text)
-        if abbreviated or not _ENDS.search(before.text):
-            found.append(word)
-    return tuple(found)
+    """The words that look like names, with their elision and punctuation."""
+    found = {place for name in name_words(reading.tokens) for place in range(name.start, name.stop)}
+    return tuple(w for w in reading_words(reading) if not found.isdisjoint(range(w.start, w.stop)))
 
 
 def review_file(key: str, rows: Iterable[ReviewRow], group: str = "pages") -> tuple[str, bytes]:

@@ -7,7 +7,7 @@ from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
 from ensemble_htr.lexicon.lists import Columns, read_entries
 from ensemble_htr.lexicon.notes import NameNote, explain_names
 from ensemble_htr.lexicon.voice import NameVoice
-from ensemble_htr.lexicon.words import NameWord, name_words
+from ensemble_htr.names import NameWord, name_words
 
 __all__ = [
     "Columns",

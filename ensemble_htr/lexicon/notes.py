@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ensemble_htr.lexicon.lexicon import Lexicon, Match
-from ensemble_htr.lexicon.words import name_words
+from ensemble_htr.names import name_words
 from ensemble_htr.types import Reading
 
 __all__ = ["NameNote", "explain_names"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ensemble_htr.lexicon.lexicon import Lexicon, Match
-from ensemble_htr.lexicon.words import name_words
+from ensemble_htr.names import name_words
 
 __all__ = ["NameVoice", "evidence"]
 
@@ -26,7 +26,7 @@ def evidence(word: str, match: Match) -> float:
 @dataclass(frozen=True)
 class NameVoice:
     """A `protocols.TextVoice`: the sum of `evidence` over the words of a text that look like names
-    (see `words.name_words`, which leaves out digits, runs and short words)."""
+    (see `names.name_words`, which leaves out digits, runs and short words)."""
 
     lexicon: Lexicon
     name: str = "names"

@@ -73,7 +73,8 @@ def test_what_a_human_confirmed_is_not_to_be_looked_at() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Jean Durand de Paris", "Durand Paris"),  # the first word of a line is never one
+        ("Jean Durand de Paris", "Jean Durand Paris"),
+        ("Vente du 3 Mai par Roux", "Mai Roux"),  # the first word has its capital from there
         ("le sieur d'Aubigny et l’Hôtel", "d'Aubigny l’Hôtel"),
         ("fini. Ensuite vient M. Roux", "Roux"),  # a sentence begins; a title does not end one
         ("chez M^me Roux, Mr J. Petit", "Roux, Petit"),

@@ -10,11 +10,11 @@ from ensemble_htr.text import graphemes
 
 __all__ = ["NameWord", "name_words"]
 
-_ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)'(?=.)", re.IGNORECASE)
-_EDGES = "\"'.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
+_ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)['’](?=.)", re.IGNORECASE)
+_EDGES = "\"'’.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
 _RUN = re.compile(r"(.)\1\1")
-_TITLES = frozenset("m mm mr mrs mme mlle melle dr me monsieur madame mademoiselle messieurs "
-                    "sieur dame veuve maître mgr st ste saint sainte".split())  # fmt: skip
+_TITLES = frozenset("m mm mr mrs mgr mme mlle melle dr me monsieur madame mademoiselle messieurs "
+                    "sieur dame veuve maître st ste saint sainte".split())  # fmt: skip
 _SHORTEST = 3
 
 
@@ -45,7 +45,7 @@ def name_words(tokens: Sequence[str]) -> tuple[NameWord, ...]:
                 waiting = name
             else:
                 found.append(name)
-        abbreviated = len(bare) <= 2 or bare.casefold() in _TITLES
+        abbreviated = len(bare) <= 2 or _is_title(bare)
         opens = raw[-1] in ".!?" and not abbreviated
     return tuple(sorted(found, key=lambda word: word.start))
 
@@ -70,13 +70,18 @@ def _words(tokens: Sequence[str]) -> list[tuple[str, int]]:
     return found
 
 
+def _is_title(word: str) -> bool:
+    """``M^me`` is one as ``Mme`` is."""
+    return word.replace("^", "").casefold() in _TITLES
+
+
 def _name(raw: str, start: int) -> NameWord | None:
     left = len(raw) - len(raw.lstrip(_EDGES))
     core = raw.strip(_EDGES)
     if (elided := _ELISION.match(core)) and core[elided.end()].isupper():
         left += elided.end()
         core = core[elided.end() :]
-    if not core[:1].isupper() or _RUN.search(core) or core.casefold() in _TITLES:
+    if not core[:1].isupper() or _RUN.search(core) or _is_title(core):
         return None
     if sum(map(str.isalpha, core)) < _SHORTEST or any(map(str.isdigit, core)):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,6 +41,7 @@ __all__ = [
     "transcribe",
 ]
 
+_LOG = logging.getLogger("ensemble_htr")
 _LOOKED_AT = 500  # pages in which a name of --lines or --regions is looked for
 _GROUP = 32  # ready-cut line images that are read together
 
@@ -147,8 +149,9 @@ class _Reader:
                     self._output.outcome(replace(base, seconds=seconds), result)
                     for (_, base), result in zip(todo, results, strict=True)
                 ]
-        except Exception:
-            return None  # page by page will tell which one it is
+        except Exception as error:  # page by page will tell which one it is
+            _LOG.debug("%d pages at once: %r; read one by one", len(todo), error)
+            return None
         outcomes[0] = replace(outcomes[0], notices=tuple(warnings))
         return outcomes
 

@@ -216,7 +216,8 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
   forced scores weigh {says}, the language model {heard.language:.2f},
   {voices}a token {heard.length:.2f}.
-- **What it scores**: `eval/recognition.md`.
+- **What it scores**: `eval/recognition.md` (`default`), `eval/readers.md` (with and without the
+  third reader).
 - **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
   recognizers that its lock names; other recognizers want another fit.
 - **Licence**: Apache-2.0.
@@ -228,12 +229,11 @@ def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
     backward = f'backward = "{pipeline.config.backward}"\n' if pipeline.config.backward else ""
     atomic_write(
         folder / "model.toml",
-        "# The shipped ensemble: which recognizers read, with which language model, judged by\n"
+        "# An ensemble: which recognizers read, with which language model, judged by\n"
         "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
         f"recognizers = [{names}]\n"
         f'lm = "{pipeline.config.lm}"\n{backward}combiner = "combiner.json"\n\n'
-        f"[beam]\nbeam = {beam.beam}\n"
-        f"n_best = {beam.n_best}\nalpha = {beam.alpha}\nbeta = {beam.beta}\n"
+        + _table("beam", beam).lstrip("\n")
         + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
     )
 

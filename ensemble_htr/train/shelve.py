@@ -81,7 +81,7 @@ def _card(
   one CPU core that other work shared. Log: `log.jsonl`, plot: `log.png`.
 - **What it scores**: greedy CER {100 * best["val_cer_letters"]:.2f} % on the lines with a letter of
   {recipe.data.val} (all lines {100 * best["val_cer"]:.2f} %), the split that chose the epoch. The
-  tests are in `eval/recognition.md`.
+  tests are in `eval/recognition.md` or `eval/readers.md`.
 - **Where it stands**: over the last {epochs} epochs the CER went by {slope:+.2f} points an epoch;
   {_state(last["epoch"], recipe)}. A longer schedule can go on from these weights.
 {told}- **Where it fails**: hands and spellings far from French registers, wills and letters of

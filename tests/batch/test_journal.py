@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ensemble_htr.batch.journal import Finished, Journal
+from ensemble_htr.batch.journal import Finished, Journal, require_writable
+from ensemble_htr.batch.pages import refresh_review
 from ensemble_htr.errors import OutputError
 
 
@@ -109,3 +110,30 @@ def test_only_what_the_dead_left_is_cleared_away(tmp_path: Path) -> None:
         make()
         with Journal.open(tmp_path, print):  # somebody may be writing these
             assert all((tmp_path / name).exists() for name in left)
+
+
+def test_a_probe_that_another_run_clears_away_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = Path.touch
+
+    def cleared(self: Path, mode: int = 0o666, exist_ok: bool = True) -> None:
+        touch(self, mode, exist_ok)
+        self.unlink()
+
+    monkeypatch.setattr(Path, "touch", cleared)
+    require_writable(tmp_path / "out")
+
+
+def test_an_older_review_in_place_of_the_newer_one_is_made_again(tmp_path: Path) -> None:
+    review = tmp_path / "review.csv"
+    with Journal.open(tmp_path, print) as journal:
+        refresh_review(tmp_path, journal)
+        whole, seen = review.read_bytes(), review.stat()
+        refresh_review(tmp_path, journal)
+        assert review.stat().st_ino == seen.st_ino  # nothing has changed, nothing is written
+        older = tmp_path / "older.csv"  # a run that began before has its merge finished after
+        older.write_text("page\n")
+        older.replace(review)
+        refresh_review(tmp_path, journal)
+        assert review.read_bytes() == whole

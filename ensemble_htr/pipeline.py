@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemble_htr import __version__, registry
+from ensemble_htr import __version__, jit, registry
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Backward, Judge, JudgeModel, load_judge, plain_judge
 from ensemble_htr.config import to_mapping
-from ensemble_htr.decode import BeamDecoder, BeamOptions, compiled, ctc_score, greedy
+from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
 from ensemble_htr.errors import MissingDependencyError, UsageError
 from ensemble_htr.io.cache import LineCache
@@ -68,7 +68,7 @@ class Pipeline:
         options = options or PipelineOptions()
         plan = Plan.of(options)
         config = plan.config
-        beams = options.images and compiled.available()
+        beams = options.images and jit.available()
         lm = _load_lm(plan.lm, beams) if plan.lm is not None else None
         judge, notices = _load_judge(plan.judge)
         recognizers = tuple(_recognizer(name, path) for name, path in plan.weights.items())

@@ -196,12 +196,14 @@ class Slot:
 class ConfusionNetwork:
     """A sequence of slots; every aligned hypothesis is a path that takes one arc of each.
 
-    ``rows`` keeps those paths: for each source the token it takes in every slot.
+    ``rows`` keeps those paths: for each source the token it takes in every slot. ``quarantined``
+    has the readings that were left out because they belong to another line, by source.
     """
 
     slots: tuple[Slot, ...]
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     level: Literal["char", "word"] = "char"
+    quarantined: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for source, row in self.rows.items():

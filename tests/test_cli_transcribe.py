@@ -72,9 +72,7 @@ def test_a_page_comes_out_in_every_format_and_once(
     assert code == 0 and "damaged" in talk and "1 page done" in talk
 
 
-def test_one_bad_page_does_not_stop_the_others(
-    here: Run, small_page: Make, tmp_path: Path
-) -> None:
+def test_one_bad_page_does_not_stop_the_others(here: Run, small_page: Make, tmp_path: Path) -> None:
     good = small_page("good")
     pages = good.parent
     for name in ("empty", "truncated", "doctype", "imageless", "broken"):

@@ -35,15 +35,27 @@ class AlignOptions:
     margin: int = 2  # tokens left and right of an alternative's changed middle that may move
     band: int = 128  # slots either side of the diagonal that a long line is first aligned in
     max_cells: int = 4_000_000  # cells of one dynamic programme (one byte each); caps its band
+    quarantine: bool = True  # leave out engines that read another line altogether
+    # folded tokens that engines take for one another, and the share (0 to 1) of a substitution that
+    # they are spared; a merge (m/rn) is the pairs of its parts (m/r, m/n), see `learn_pairs`
+    pairs: tuple[tuple[str, str, float], ...] = ()
 
     def __post_init__(self) -> None:
         for spec in fields(self):
             value = getattr(self, spec.name)
+            if spec.name == "pairs":
+                continue
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"{spec.name} must be a finite number >= 0, found {value}")
         for name in ("gap", "temperature", "band", "max_cells"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} must be greater than 0")
+        for a, b, share in self.pairs:
+            if not 0 <= share <= 1 or fold(a) == fold(b) or not a.strip() or not b.strip():
+                raise ValueError(
+                    f"pairs: wanted two letters that differ and a share in 0 to 1, "
+                    f"found {(a, b, share)}"
+                )
 
 
 @lru_cache(maxsize=65536)
@@ -56,13 +68,17 @@ def fold(token: str) -> str:
 class Costs:
     """The options' costs as integers (see `UNIT`), and the cost of one pair of tokens."""
 
-    __slots__ = ("fold", "gap", "space", "substitution")
+    __slots__ = ("fold", "gap", "partners", "space", "substitution")
 
     def __init__(self, options: AlignOptions) -> None:
         self.gap = max(1, round(options.gap * UNIT))
         self.substitution = round(options.substitution * UNIT)
         self.space = round(options.space * UNIT)
         self.fold = round(options.fold * UNIT)
+        self.partners: dict[str, dict[str, int]] = {}  # fold -> fold -> what the pair is spared
+        for a, b, share in options.pairs:
+            for x, y in ((fold(a), fold(b)), (fold(b), fold(a))):
+                self.partners.setdefault(x, {})[y] = round(share * self.substitution)
 
     def pair(self, a: str, b: str) -> int:
         """Cost of ``a`` against ``b`` in one slot; either may be EPSILON."""
@@ -70,6 +86,9 @@ class Costs:
             return 0
         if a == EPSILON or b == EPSILON:
             return self.gap
-        if fold(a) == fold(b):
+        x, y = fold(a), fold(b)
+        if x == y:
             return self.fold
-        return self.space if a.isspace() != b.isspace() else self.substitution
+        if a.isspace() != b.isspace():
+            return self.space
+        return self.substitution - self.partners.get(x, {}).get(y, 0)

@@ -60,21 +60,18 @@ def vote_confidences(row: Hypothesis, path: Sequence[str]) -> list[float]:
     """The row's confidence in [0, 1] for what it takes in every slot (see `SumOfPairsAligner`)."""
     if row.logprobs is None or not row.tokens:
         return [1.0] * len(path)
-    sure = [_probability(logp) for logp in row.logprobs]
-    votes: list[float] = []
-    used = 0
-    for token in path:
-        if token == EPSILON:
-            around = sure[max(0, used - 1) : used + 1]
-            votes.append(sum(around) / len(around))
-        else:
-            votes.append(sure[used])
-            used += 1
+    exp = math.exp
+    sure = [exp(p) if p < 0.0 else float(p >= 0.0) for p in row.logprobs]  # NaN: 0
+    if len(path) == len(sure):
+        return sure
+    rest = iter(sure)
+    votes = [next(rest) if token else 0.0 for token in path]
+    slot = -1
+    for gaps in range(len(path) - len(sure)):
+        slot = path.index(EPSILON, slot + 1)
+        around = sure[max(0, slot - gaps - 1) : slot - gaps + 1]
+        votes[slot] = sum(around) / len(around)
     return votes
-
-
-def _probability(logp: float) -> float:
-    return 0.0 if math.isnan(logp) else math.exp(min(0.0, logp))
 
 
 def masses(hypotheses: Sequence[Hypothesis], temperature: float) -> dict[Tokens, float]:
@@ -106,44 +103,51 @@ def build_slots(
     """
     if not paths:
         return ()
-    columns = list(zip(*paths.values(), strict=True))
-    counts: list[dict[str, list[int]]] = [
-        {token: [0, column.count(token)] for token in column} for column in columns
-    ]
-    evidence: list[dict[str, dict[str, float]]] = [
-        {token: {} for token in column} for column in counts
-    ]
     grouped: dict[str, list[Hypothesis]] = {row.source: [row] for row in rows}
     for hypothesis in alternatives.values():
         grouped[hypothesis.source].append(hypothesis)
-    for row in rows:
-        path = paths[row.tokens]
-        for slot, (token, vote) in enumerate(zip(path, vote_confidences(row, path), strict=True)):
-            evidence[slot][token][f"vote:{row.source}"] = vote
-            counts[slot][token][0] += 1
-    for source, hypotheses in grouped.items():
-        _add_mass(evidence, f"mass:{source}", masses(hypotheses, temperature), paths)
-    return tuple(
-        Slot(tuple(Arc(token, said[token]) for token in _ordered(count)))
-        for count, said in zip(counts, evidence, strict=True)
-    )
-
-
-def _ordered(count: Mapping[str, Sequence[int]]) -> list[str]:
-    return sorted(count, key=lambda t: (-count[t][0], -count[t][1], t == EPSILON, t))
-
-
-def _add_mass(
-    evidence: Sequence[dict[str, dict[str, float]]],
-    key: str,
-    shares: Mapping[Tokens, float],
-    paths: Mapping[Tokens, Sequence[str]],
-) -> None:
-    threads = [(paths[tokens], share) for tokens, share in shares.items()]
-    for slot, arcs in enumerate(evidence):
-        if len(arcs) == 1:
-            next(iter(arcs.values()))[key] = 1.0
+    threads = [
+        (f"mass:{source}", [(paths[t], share) for t, share in masses(each, temperature).items()])
+        for source, each in grouped.items()
+    ]
+    ways = [paths[row.tokens] for row in rows]
+    votes = [vote_confidences(row, way) for row, way in zip(rows, ways, strict=True)]
+    keys = tuple(f"vote:{row.source}" for row in rows)
+    agreed, ones = (*keys, *(key for key, _ in threads)), (1.0,) * len(threads)
+    slots: list[Slot] = []
+    columns = zip(*paths.values(), strict=True)
+    for slot, (column, taken, sure) in enumerate(
+        zip(columns, zip(*ways, strict=True), zip(*votes, strict=True), strict=True)
+    ):
+        token = column[0]
+        if column.count(token) == len(column):
+            arc = Arc(token, dict(zip(agreed, sure + ones, strict=True)))
+            slots.append(Slot((arc,)))
             continue
-        for path, share in threads:
-            said = arcs[path[slot]]
-            said[key] = min(1.0, said.get(key, 0.0) + share)
+        said: dict[str, dict[str, float]] = {t: {} for t in _ordered(taken, column)}
+        for key, token, vote in zip(keys, taken, sure, strict=True):
+            said[token][key] = vote
+        _add_masses(said, slot, threads)
+        slots.append(Slot(tuple([Arc(t, evidence) for t, evidence in said.items()])))
+    return tuple(slots)
+
+
+def _ordered(taken: Sequence[str], column: Sequence[str]) -> list[str]:
+    def rank(token: str) -> tuple[int, int, bool, str]:
+        return -taken.count(token), -column.count(token), token == EPSILON, token
+
+    return sorted(set(column), key=rank)
+
+
+def _add_masses(
+    said: Mapping[str, dict[str, float]],
+    slot: int,
+    threads: Sequence[tuple[str, Sequence[tuple[Sequence[str], float]]]],
+) -> None:
+    for key, ways in threads:
+        if len(ways) == 1:
+            said[ways[0][0][slot]][key] = 1.0
+            continue
+        for path, share in ways:
+            evidence = said[path[slot]]
+            evidence[key] = min(1.0, evidence.get(key, 0.0) + share)

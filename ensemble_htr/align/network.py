@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ensemble_htr.align import compiled
 from ensemble_htr.align.costs import AlignOptions, Costs
 from ensemble_htr.align.evidence import build_slots, check, ranked
 from ensemble_htr.align.exact import align_three
 from ensemble_htr.align.profile import INSERT, MATCH, SKIP, Profile, columns_of, solve
+from ensemble_htr.align.quarantine import strangers
 from ensemble_htr.types import EPSILON, ConfusionNetwork, Hypothesis
 
 __all__ = ["SumOfPairsAligner", "align_strings", "sum_of_pairs"]
@@ -33,7 +35,8 @@ Path = list[str]  # a token or EPSILON for every slot
 class SumOfPairsAligner:
     """Aligns all readings of a line into one character (or word) confusion network.
 
-    Every hypothesis is a path of the network, kept in ``network.rows``: a row under its source, the
+    Every hypothesis that is not quarantined (see `quarantine.strangers`; its alternatives go with
+    it) is a path of the network, kept in ``network.rows``: a row under its source, the
     k-th alternative of a source (best score first, then by text) under ``source#k``. Arcs stand in
     the order of their votes. Evidence on arcs, each key only where its voice takes the arc:
 
@@ -58,15 +61,21 @@ class SumOfPairsAligner:
         """
         check(hypotheses, alternatives)
         rows = sorted(hypotheses, key=lambda h: h.source)
-        ranks = ranked(alternatives)
+        away: frozenset[str] = strangers(rows) if self.options.quarantine else frozenset()
+        left = {row.source: row.text for row in rows if row.source in away}
+        rows = [row for row in rows if row.source not in away]
+        ranks = ranked([h for h in alternatives if h.source not in away])
         paths = align_strings([h.tokens for h in rows], self.options, self._costs)
-        draft = _Draft.of(paths, Counter(h.tokens for h in rows))
-        for tokens in sorted({h.tokens for h in ranks.values()} - paths.keys()):
-            draft.thread(tokens, self._costs, self.options)
-        final = {tokens: tuple(path) for tokens, path in draft.paths.items()}
+        if new := sorted({h.tokens for h in ranks.values()} - paths.keys()):
+            draft = _Draft.of(paths, Counter(h.tokens for h in rows))
+            for tokens in new:
+                draft.thread(tokens, self._costs, self.options)
+            paths = draft.paths
+        final = {tokens: tuple(path) for tokens, path in paths.items()}
         keyed = {h.source: h for h in rows} | ranks
         slots = build_slots(rows, ranks, final, self.options.temperature)
-        return ConfusionNetwork(slots, {key: final[h.tokens] for key, h in keyed.items()})
+        kept = {key: final[h.tokens] for key, h in keyed.items()}
+        return ConfusionNetwork(slots, kept, quarantined=left)
 
 
 def align_strings(
@@ -82,17 +91,31 @@ def align_strings(
     cells = 1
     for middle in middles:
         cells *= len(middle) + 1
-    if len(middles) == 3 and cells <= options.exact_cells:
-        paths = align_three(middles, shares, costs)
-    else:
-        paths = _progressive(middles, shares, options, costs)
-        if len(middles) > 2:
-            for _ in range(options.refine):
-                paths = _refine(middles, paths, shares, options, costs)
+    exact = len(middles) == 3 and cells <= options.exact_cells
+    paths = None
+    if len(middles) > 1 and compiled.pays(middles, options):
+        paths = compiled.align(middles, shares, options, exact)
+    if paths is None:
+        paths = _plain(middles, shares, options, costs, exact)
     return {
         tokens: [*tokens[:head], *path, *tokens[len(tokens) - tail :]]
         for tokens, path in zip(order, paths, strict=True)
     }
+
+
+def _plain(
+    strings: Sequence[Tokens],
+    weights: Sequence[int],
+    options: AlignOptions,
+    costs: Costs,
+    exact: bool,
+) -> list[Path]:
+    if exact:
+        return align_three(strings, weights, costs)
+    paths = _progressive(strings, weights, options, costs)
+    for _ in range(options.refine if len(strings) > 2 else 0):
+        paths = _refine(strings, paths, weights, options, costs)
+    return paths
 
 
 def sum_of_pairs(paths: Sequence[Sequence[str]], weights: Sequence[int], costs: Costs) -> int:

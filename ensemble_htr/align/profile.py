@@ -17,15 +17,17 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr.align.band import Band, search
 from ensemble_htr.align.costs import AlignOptions, Costs, fold
 from ensemble_htr.types import EPSILON
 
-__all__ = ["INSERT", "MATCH", "SKIP", "Profile", "columns_of", "solve"]
+__all__ = ["INSERT", "MATCH", "SKIP", "Profile", "columns_of", "half_needed", "solve"]
+
+Ints = NDArray[np.int64]
 
 MATCH, INSERT, SKIP = 0, 1, 2  # token into a column; token into a new column; column left empty
 
 _SMALL = 4000  # cells up to which plain Python is faster than NumPy
-_FULL = 1 << 18  # cells up to which no band is needed
 _FAR = np.int64(1) << 60  # farther than any real cost
 
 
@@ -48,7 +50,7 @@ class Profile:
     costs one step (1/64) more and a new slot two, which only decides between equals.
     """
 
-    __slots__ = ("_alike", "_costs", "_same", "insert", "other", "skip")
+    __slots__ = ("_alike", "_costs", "_same", "insert", "lead", "other", "skip")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Profile:
         self._costs = costs
         self.insert = rows * costs.gap + (0 if seen is None else 2)
         self.skip: list[int] = []
+        self.lead: list[str] = []  # the token of the most rows, the first of equals
         self.other: tuple[list[int], list[int]] = ([], [])  # of an unrelated token; of a space
         self._alike: dict[str, dict[int, int]] = {}  # fold -> column -> discount
         self._same: dict[str, dict[int, int]] = {}  # token -> column -> further discount
@@ -80,7 +83,13 @@ class Profile:
                 letters += weight
             alike = self._alike.setdefault(fold(token), {})
             alike[index] = alike.get(index, 0) + weight * (costs.substitution - costs.fold)
+            for partner, spared in costs.partners.get(fold(token), {}).items():
+                alike = self._alike.setdefault(partner, {})
+                alike[index] = alike.get(index, 0) + weight * spared
             self._same.setdefault(token, {})[index] = weight * costs.fold
+        most = max((w for t, w in column.items() if t != EPSILON), default=0)
+        leads = [t for t, w in column.items() if t != EPSILON and w == most]
+        self.lead.append(leads[0] if leads and most >= empty else EPSILON)
         gaps = empty * costs.gap
         self.skip.append((letters + spaces) * costs.gap)
         self.other[0].append(gaps + letters * costs.substitution + spaces * costs.space)
@@ -95,12 +104,14 @@ class Profile:
             same[index] = same.get(index, 0) + 1
 
     def discounts(self, token: str) -> tuple[Mapping[int, int], Mapping[int, int]]:
-        """What ``token`` costs less than an unrelated token, by column in ascending order: for
-        tokens that are alike but for case and accents, and further for the same token."""
+        """What ``token`` costs less than an unrelated token, by column in ascending order: where
+        tokens are alike (but for case and accents, or as a pair), and further where the same."""
         return self._alike.get(fold(token), {}), self._same.get(token, {})
 
     def floor(self) -> list[int]:
-        """The least that each column costs, whatever is done with it."""
+        """No more than each column costs, whatever is done with it; without pairs exactly that."""
+        if self._costs.partners:  # a token of no row may be alike to all of them
+            return [0] * len(self.skip)
         least = [min(costs) for costs in zip(self.skip, *self.other, strict=True)]
         for token in self._same:
             alike, same = self.discounts(token)
@@ -114,37 +125,46 @@ def solve(tokens: Sequence[str], profile: Profile, options: AlignOptions) -> tup
     """The cheapest alignment of ``tokens`` to ``profile``: its cost (in 1/64) and its moves.
 
     Moves run from the start; MATCH and INSERT use up a token, MATCH and SKIP a column. Long
-    sequences are aligned within a band round the diagonal, then once more in one so wide that no
-    path outside can be cheaper than the first (Ukkonen 1985): the result is optimal except where
-    ``options.max_cells`` narrows the second band.
+    sequences are searched within bands (see `band.search`).
     """
     rows, columns = len(tokens), len(profile.skip)
     if not tokens:
         return sum(profile.skip), [SKIP] * columns
     if not columns:
         return rows * profile.insert, [INSERT] * rows
-    cells = (rows + 1) * (columns + 1)
-    if cells <= _SMALL:
+    if (rows + 1) * (columns + 1) <= _SMALL:
         return _solve_small(tokens, profile)
-    if cells <= _FULL:
-        return _solve_large(tokens, profile, columns)
-    cost, moves = _solve_large(tokens, profile, options.band)
-    needed = _half_needed(cost, rows, columns, profile)
-    half = min(needed, options.max_cells // (2 * rows + 2))
-    return (cost, moves) if half <= options.band else _solve_large(tokens, profile, half)
+    return search(
+        rows,
+        columns,
+        options,
+        lambda band: _solve_large(tokens, profile, band),
+        lambda: _coded(tokens, profile.lead),
+        lambda cost: half_needed(cost, rows, profile.skip, profile.insert, profile.floor()),
+    )
 
 
-def _half_needed(cost: int, rows: int, columns: int, profile: Profile) -> int:
+def _coded(tokens: Sequence[str], lead: Sequence[str]) -> tuple[Ints, Ints]:
+    codes: dict[str, int] = {EPSILON: -1}
+    for token in (*tokens, *lead):
+        codes.setdefault(token, len(codes))
+    a, b = (np.fromiter(map(codes.__getitem__, x), np.int64, len(x)) for x in (tokens, lead))
+    return a, b
+
+
+def half_needed(
+    cost: int, rows: int, skips: Sequence[int], insert: int, floor: Sequence[int]
+) -> int:
     """The half-width outside of which every path costs at least ``cost``.
 
     A path that leaves a band of half-width h makes h moves along the longer side and, to come back,
     h less the difference of the lengths along the shorter one. Each costs ``insert``, or what
     skipping costs more than the column costs at the least.
     """
-    floor = profile.floor()
+    columns = len(skips)
     spare = max(0, cost - sum(floor))
-    skip = min(full - least for full, least in zip(profile.skip, floor, strict=True))
-    longer, shorter = (skip, profile.insert) if columns >= rows else (profile.insert, skip)
+    skip = min(full - least for full, least in zip(skips, floor, strict=True))
+    longer, shorter = (skip, insert) if columns >= rows else (insert, skip)
     difference = abs(columns - rows)
     if spare <= longer * difference:
         return -(-spare // longer) if longer else 0
@@ -190,14 +210,14 @@ def _solve_small(tokens: Sequence[str], profile: Profile) -> tuple[int, list[int
     return row[-1], moves
 
 
-def _solve_large(tokens: Sequence[str], profile: Profile, half: int) -> tuple[int, list[int]]:
-    """As `_solve_small`, over the columns within ``half`` of the diagonal, row by row.
+def _solve_large(tokens: Sequence[str], profile: Profile, band: Band) -> tuple[int, list[int]]:
+    """As `_solve_small`, over the columns of the band, row by row.
 
     A row's running minimum over skipped columns is a cumulative minimum after the
     cumulative cost of skipping is taken off.
     """
-    rows, columns = len(tokens), len(profile.skip)
-    bounds = _band(rows, columns, half)
+    columns = len(profile.skip)
+    bounds = list(zip(band[0].tolist(), band[1].tolist(), strict=True))
     skipped = np.zeros(columns + 1, dtype=np.int64)
     np.cumsum(np.asarray(profile.skip, dtype=np.int64), out=skipped[1:])
     match = _MatchCosts(profile)
@@ -242,14 +262,6 @@ class _MatchCosts:
             found = places, np.fromiter(discount.values(), np.int64, len(discount))
             self._sparse[id(discount)] = found
         return found
-
-
-def _band(rows: int, columns: int, half: int) -> list[tuple[int, int]]:
-    """For each row 0..rows the half-open range of columns 0..columns inside the band; successive
-    ranges overlap, since ``half`` is at least the slope of the diagonal."""
-    half = max(half, columns // rows + 1)
-    centres = [i * columns // rows for i in range(rows + 1)]
-    return [(max(0, c - half), min(columns, c + half) + 1) for c in centres]
 
 
 def _trace(

@@ -175,7 +175,7 @@ class BeamDecoder:
     ) -> list[tuple[float, list[int]]] | None:
         """What the compiled search finds, or None where it is not to be had (or not worth it)."""
         lm, o = self._lm, self.options
-        if next(_LINES) < _WARM or not compiled.available():
+        if next(_LINES) < _WARM:
             return None
         if lm is not None and not isinstance(lm, TabularLanguageModel):
             return None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
 import math
-from functools import cache
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr import jit
 from ensemble_htr.protocols import TabularLanguageModel
 from ensemble_htr.text import is_number, is_run
 from ensemble_htr.types import NGramTables
 
-__all__ = ["FrameArrays", "Limits", "Symbols", "available", "decode", "kernel", "symbols"]
-
-_LOG = logging.getLogger("ensemble_htr")
+__all__ = ["FrameArrays", "Limits", "Symbols", "decode", "kernel", "symbols"]
 
 FrameArrays = tuple[
     NDArray[np.float64],  # (frames,) probability of the blank
@@ -45,22 +41,9 @@ _REAL, _CODE = np.zeros(1, np.float32), np.zeros(2, np.int32)
 _NOTHING = NGramTables(_REAL, _REAL, _CODE, _CODE, _CODE, _CODE, 0)  # of no language model
 
 
-@cache
-def available() -> bool:
-    """Whether numba is there; it is not imported for the answer."""
-    return importlib.util.find_spec("numba") is not None
-
-
-@cache
 def kernel() -> ModuleType | None:
-    """`decode.kernel`, or None, said once, where numba is there and does not load (it is often not
-    made for the newest NumPy yet)."""
-    try:
-        from ensemble_htr.decode import kernel as found
-    except (ImportError, OSError, RuntimeError) as error:
-        _LOG.warning("numba does not load (%s): the beam search in Python takes over", error)
-        return None
-    return found
+    """`decode.kernel`, or None where numba is not to be had."""
+    return jit.load("ensemble_htr.decode.kernel") if jit.available() else None
 
 
 def symbols(

@@ -8,16 +8,12 @@ first call; what was compiled is kept in the user's cache folder where that can 
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble_htr.assets import cache_folder
 from ensemble_htr.decode.compiled import Limits
+from ensemble_htr.jit import compiled
 from ensemble_htr.types import NGramTables
 
 __all__ = ["search"]
@@ -25,35 +21,9 @@ __all__ = ["search"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
-F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _cache_place() -> str | None:
-    """Where compiled code can be kept, None if nowhere."""
-    try:
-        folder = cache_folder() / "numba"
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError):
-        return None
-    return str(folder)
-
-
-_PLACE = _cache_place()
-
-
-def _compiled(function: F) -> F:
-    """Compiled at its first call and kept in our place; other users of numba keep theirs."""
-    settings: Any = numba.config
-    before = settings.CACHE_DIR
-    try:
-        settings.CACHE_DIR = _PLACE or before
-        return cast(F, numba.njit(cache=_PLACE is not None)(function))
-    finally:
-        settings.CACHE_DIR = before
-
-
-@_compiled
+@compiled
 def _ask(node: int, token: int, tables: NGramTables) -> tuple[float, int]:
     """Natural log-probability of ``token`` after ``node``, and the node after both."""
     total, at = 0.0, 1 + token
@@ -75,7 +45,7 @@ def _ask(node: int, token: int, tables: NGramTables) -> tuple[float, int]:
     return min(total, 0.0), tables.following[at]
 
 
-@_compiled
+@compiled
 def search(
     blank: Floats, start: Ints, columns: Codes, probs: Floats, idle: Floats,
     ids: Codes, digits: NDArray[np.bool_], runs: Codes, limits: Limits, tables: NGramTables,

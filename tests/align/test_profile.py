@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 import ensemble_htr.align.profile as programme
+from ensemble_htr.align.band import anchors, corridor, diagonal
 from ensemble_htr.align.costs import UNIT, AlignOptions, Costs, fold
 from ensemble_htr.align.exact import align_three
 from ensemble_htr.align.network import align_strings, sum_of_pairs
-from ensemble_htr.align.profile import INSERT, MATCH, SKIP, Profile, columns_of, solve
+from ensemble_htr.align.pairs import learn_pairs
+from ensemble_htr.align.profile import INSERT, MATCH, SKIP, Profile, columns_of, half_needed, solve
 
 UNIT_COSTS = AlignOptions(gap=1, substitution=1, space=1, fold=1)
 LINE = st.text(alphabet="abAé ", max_size=9).map(tuple)
-OPTIONS = st.sampled_from([AlignOptions(), UNIT_COSTS, AlignOptions(gap=0.75, space=1.3, fold=0)])
+PAIRED = AlignOptions(pairs=(("a", "b", 0.5), ("e", "A", 0.75)))
+OPTIONS = st.sampled_from(
+    [AlignOptions(), UNIT_COSTS, AlignOptions(gap=0.75, space=1.3, fold=0), PAIRED]
+)
 
 
 def brute(rows: Sequence[tuple[str, ...]], costs: Costs) -> int:
@@ -95,9 +102,7 @@ def test_the_heuristic_never_beats_the_exact_programme(
 ) -> None:
     costs = Costs(options)
     exact = align_three(rows, [1, 1, 1], costs)
-    heuristic = AlignOptions(
-        options.gap, options.substitution, options.space, options.fold, exact_cells=0
-    )
+    heuristic = replace(options, exact_cells=0)
     assert sum_of_pairs(exact, [1, 1, 1], costs) <= aligned(rows, heuristic)[0]
 
 
@@ -105,12 +110,8 @@ def test_the_heuristic_never_beats_the_exact_programme(
 def test_a_refinement_round_never_costs_more(
     rows: list[tuple[str, ...]], options: AlignOptions
 ) -> None:
-    plain = AlignOptions(
-        options.gap, options.substitution, options.space, options.fold, refine=0, exact_cells=0
-    )
-    refined = AlignOptions(
-        options.gap, options.substitution, options.space, options.fold, refine=1, exact_cells=0
-    )
+    plain = replace(options, refine=0, exact_cells=0)
+    refined = replace(options, refine=1, exact_cells=0)
     assert aligned(rows, refined)[0] <= aligned(rows, plain)[0]
 
 
@@ -134,7 +135,10 @@ def test_both_programmes_are_optimal_and_make_the_same_moves(
     assert sum(move != INSERT for move in moves) == len(columns)
     if tokens and columns:
         small = programme._solve_small(tokens, profile)
-        assert programme._solve_large(tokens, profile, 100) == small
+        assert (
+            programme._solve_large(tokens, profile, diagonal(len(tokens), len(columns), 100))
+            == small
+        )
 
 
 @given(LINE, LINE, st.integers(1, 4), OPTIONS)
@@ -145,12 +149,13 @@ def test_a_band_is_optimal_once_it_is_as_wide_as_its_cost_demands(
         return
     costs = Costs(options)
     profile = Profile(columns_of([b], [1]), 1, costs)
-    cost, moves = programme._solve_large(a, profile, half)
+    cost, moves = programme._solve_large(a, profile, diagonal(len(a), len(b), half))
     assert cost >= brute([a, b], costs)
     assert sum(move != SKIP for move in moves) == len(a)
     assert sum(move != INSERT for move in moves) == len(b)
-    needed = programme._half_needed(cost, len(a), len(b), profile)
-    assert programme._solve_large(a, profile, max(1, needed))[0] == brute([a, b], costs)
+    needed = half_needed(cost, len(a), profile.skip, profile.insert, profile.floor())
+    wide = diagonal(len(a), len(b), max(1, needed))
+    assert programme._solve_large(a, profile, wide)[0] == brute([a, b], costs)
 
 
 @given(st.lists(LINE, min_size=1, max_size=3), OPTIONS)
@@ -161,19 +166,41 @@ def test_no_token_costs_less_than_the_floor_of_a_column(
     columns = columns_of(list(align_strings(rows, options, costs).values()), [1] * len(set(rows)))
     for column, floor in zip(columns, Profile(columns, len(rows), costs).floor(), strict=True):
         least = [sum(n * costs.pair(t, x) for x, n in column.items()) for t in ("", *"abAéeEz ")]
-        assert floor == min(least)
+        assert floor == min(least) or (options.pairs and floor <= min(least))
 
 
-def test_a_long_line_with_a_shift_is_found_by_widening_the_band() -> None:
+def test_a_long_line_with_a_shift_is_found_by_anchors_and_by_widening_the_band() -> None:
     line = tuple(f"{i % 97}.{i % 89}" for i in range(1500))
     shifted = (*(f"x{i}" for i in range(400)), *line[:-400])
     profile = Profile(columns_of([line], [1]), 1, Costs(AlignOptions()))
-    cost, moves = solve(shifted, profile, AlignOptions())
-    assert cost == 800 * UNIT
-    assert moves == [INSERT] * 400 + [MATCH] * 1100 + [SKIP] * 400
-    narrow, moves = solve(shifted, profile, AlignOptions(max_cells=100_000))  # held to its band
-    assert narrow > cost
-    assert sum(move != SKIP for move in moves) == 1500
+    expected = 800 * UNIT, [INSERT] * 400 + [MATCH] * 1100 + [SKIP] * 400
+    assert solve(shifted, profile, AlignOptions()) == expected
+    assert solve(shifted, profile, AlignOptions(max_cells=100_000)) == expected  # by anchors alone
+
+
+CODES = st.lists(st.integers(0, 3), max_size=60)
+
+
+@given(CODES, CODES, CODES, st.integers(1, 9))
+def test_a_corridor_is_a_way_from_corner_to_corner(
+    a: list[int], b: list[int], shared: list[int], half: int
+) -> None:
+    x, y = np.array([9, *a, *shared]), np.array([*shared, *b, 8])
+    mine, theirs = anchors(x, y)
+    assert (np.diff(mine) > 0).all() and (np.diff(theirs) > 0).all()
+    assert all((x[i : i + 10] == y[j : j + 10]).all() for i, j in zip(mine, theirs, strict=True))
+    low, high = corridor(x, y, half)
+    assert low[0] == 0 and high[-1] == len(y) + 1 and high.max() == len(y) + 1
+    assert (np.diff(low) >= 0).all() and (np.diff(high) >= 0).all()
+    assert (low[1:] < high[:-1]).all()  # each row can be entered from the one above
+    assert all(low[i] <= j < high[i] for i, j in zip(mine, theirs, strict=True))
+
+
+def test_what_moved_by_more_than_the_band_is_an_anchor() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 40, 3000), rng.integers(0, 40, 500)
+    mine, theirs = anchors(x, np.concatenate((y, x)))
+    assert len(mine) > 2900 and set(theirs - mine) == {500}
 
 
 # arcs of two slots that no row writes in, moves of an alternative's "x" there
@@ -224,6 +251,27 @@ PAIRS = [
 def test_pair_costs(a: str, b: str, cost: float) -> None:
     costs = Costs(AlignOptions())
     assert costs.pair(a, b) == costs.pair(b, a) == cost * UNIT
+
+
+def test_pairs_cost_less_whatever_their_case_and_order() -> None:
+    costs = Costs(AlignOptions(pairs=(("m", "n", 0.5),)))
+    assert costs.pair("m", "n") == costs.pair("N", "M") == UNIT // 2
+    assert costs.pair("m", "r") == UNIT
+
+
+@pytest.mark.parametrize("pair", [("a", "b", 1.5), ("a", "À", 0.5), ("a", " ", 0.5), ("", "a", 0)])
+def test_pairs_that_make_no_sense_are_refused(pair: tuple[str, str, float]) -> None:
+    with pytest.raises(ValueError, match="pairs"):
+        AlignOptions(pairs=(pair,))
+
+
+def test_pairs_are_learned_from_what_stands_in_one_place() -> None:
+    lines = [("nom", "norn"), ("mur", "rnur"), ("un", "un"), ("bas", "bas")] * 25
+    learned = learn_pairs([(tuple(a), tuple(b)) for a, b in lines])
+    assert {pair[:2] for pair in learned} <= {("m", "n"), ("m", "r")}
+    assert learned and all(0 < share <= 0.5 for *_, share in learned)
+    assert learn_pairs([[tuple(b), tuple(a)] for a, b in reversed(lines)]) == learned
+    AlignOptions(pairs=learned)
 
 
 @pytest.mark.parametrize("name", ["gap", "temperature", "band", "max_cells"])

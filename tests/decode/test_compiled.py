@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="needs the extra [fast]")
 
+from ensemble_htr import jit  # noqa: E402
 from ensemble_htr.decode import BeamDecoder, BeamOptions, beam, compiled  # noqa: E402
 from ensemble_htr.lm.arpa import ArpaModel, read_arpa, write_arpa  # noqa: E402
 from ensemble_htr.lm.kneser_ney import estimate, vocabulary  # noqa: E402
@@ -80,11 +81,11 @@ def test_a_numba_that_does_not_load_is_said_once_and_missed_by_nobody(
     monkeypatch.setattr(beam, "_WARM", 0)
     monkeypatch.setitem(sys.modules, "ensemble_htr.decode.kernel", None)  # importing it fails
     monkeypatch.delattr("ensemble_htr.decode.kernel", raising=False)
-    compiled.kernel.cache_clear()
+    jit.load.cache_clear()
     try:
         broken = [BeamDecoder(BeamOptions(), lm).decode(line(seed, 40, 2.0)) for seed in range(3)]
     finally:
-        compiled.kernel.cache_clear()
+        jit.load.cache_clear()
     assert broken == plain
     assert [record.message.count("numba does not load") for record in caplog.records] == [1]
 

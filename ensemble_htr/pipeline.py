@@ -26,6 +26,7 @@ from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.rectify import RectifyOptions
+from ensemble_htr.lexicon import Lexicon, NameList, NameVoice, WordVoice, explain_names
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
@@ -60,6 +61,7 @@ class Pipeline:
     cache: LineCache | None = None
     segmenter: Segmenter | None = None  # None where no images are read
     words: Decoder | None = None  # reads what the recognizers saw once more, word by word
+    lexicon: Lexicon | None = None  # says of every reading what its names are or might be
 
     @classmethod
     def load(cls, options: PipelineOptions | None = None) -> Pipeline:
@@ -76,9 +78,11 @@ class Pipeline:
         segmenter = _segmenter(options.segmenter) if options.images else None
         seed = _seed(config, options.segmenter)
         cache = None if options.cache is None else LineCache(options.cache, seed)
-        judging, products = Judge(judge, lm, _voices(plan)), plan.products()
-        return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache,
-                   segmenter, _word_reader(plan))  # fmt: skip
+        words, lexicon = _lists({**plan.lexicons, **plan.own_lists})
+        judge = judge.hearing((f"names-{name}" for name in plan.own_lists), _OWN_LIST)
+        judging = Judge(judge, lm, _voices(plan, words, lexicon))
+        return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
+                   cache, segmenter, _word_reader(plan), lexicon)  # fmt: skip
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -173,7 +177,7 @@ class Pipeline:
     ) -> Reading:
         """Judge readings of any engines (distinct ``source``) without an image."""
         network = SumOfPairsAligner().align(rows, alternatives)
-        return self.judge.read(network, use_lm=use_lm)
+        return self._named(self.judge.read(network, use_lm=use_lm))
 
     def combine_with_image(
         self,
@@ -274,7 +278,13 @@ class Pipeline:
         if clash := sorted(taken & {row.source for row in own}):
             raise UsageError(f"engine '{clash[0]}' has the name of our own recognizer: rename it")
         network = SumOfPairsAligner().align([*rows, *own], [*alternatives, *own_alternatives])
-        return self.judge.read(network, self.scorer(posteriors), use_lm)
+        return self._named(self.judge.read(network, self.scorer(posteriors), use_lm))
+
+    def _named(self, reading: Reading) -> Reading:
+        if self.lexicon is None:
+            return reading
+        notes = explain_names(reading, self.lexicon)
+        return replace(reading, names=tuple(note.as_row() for note in notes)) if notes else reading
 
 
 def _segmenter(name: str) -> Segmenter:
@@ -304,9 +314,25 @@ def _load_lm(path: Path, tables: bool) -> LanguageModel:
     return lm.load(path, "tables" if packed and tables else "auto")
 
 
-def _voices(plan: Plan) -> list[TextVoice]:
+_OWN_LIST = 0.7  # weight of a user's list, which no judge was fitted with: that of given names
+_WORDS = "words"  # the list of a lexicon that has the words of the language, and no names
+
+
+def _lists(paths: Mapping[str, Path]) -> tuple[list[NameList], Lexicon | None]:
+    """The words of the language, and the lists of names."""
+    lists = [NameList.load(path, name) for name, path in paths.items()]
+    names = [each for each in lists if each.name != _WORDS]
+    return [each for each in lists if each.name == _WORDS], Lexicon(names) if names else None
+
+
+def _voices(plan: Plan, words: Sequence[NameList], lexicon: Lexicon | None) -> list[TextVoice]:
     """Those who judge whole texts beside the language model."""
-    return [] if plan.backward is None else [Backward(_load_lm(plan.backward, False))]
+    voices: list[TextVoice] = []
+    if plan.backward is not None:
+        voices.append(Backward(_load_lm(plan.backward, False)))
+    names = lexicon.lists if lexicon is not None else ()
+    voices += [WordVoice(each, names) for each in words]
+    return [*voices, *NameVoice.each(lexicon)] if lexicon is not None else voices
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="needs the extra [recognize]")
 pytest.importorskip("cv2")
 
 from ensemble_htr.assets import resolve  # noqa: E402
-from ensemble_htr.errors import UsageError  # noqa: E402
+from ensemble_htr.errors import EnsembleError, UsageError  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions, fingerprint  # noqa: E402
 from ensemble_htr.types import Hypothesis  # noqa: E402
 
@@ -152,3 +152,31 @@ def test_a_decoder_is_asked_about_the_likeliest_texts(load) -> None:  # type: ig
     best = max(few["writer"][i] for i in asked)
     assert all(-1e9 < few["writer"][i] <= best for i in range(len(texts)))
     assert few["writer"][texts.index(("é",))] < -1e5  # no net can write it
+
+
+def test_lists_of_names_are_heard_and_explained(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Berthier\nBarthier\n", encoding="utf-8")
+    rows = [Hypothesis("a", tuple("chez M. Berthicr")), Hypothesis("b", tuple("chez M. Berthier"))]
+    silent, heard = load(images=False), load(images=False, lexicons=(mine,))
+    assert silent.fingerprint() != heard.fingerprint()
+    assert silent.combine_line(rows).names == ()
+    reading = heard.combine_line(rows)
+    assert reading.text == "chez M. Berthier"
+    (note,) = reading.names
+    assert (note["list"], note["entry"], note["distance"]) == ("own-mine", "Berthier", 0.0)
+    assert [other["entry"] for other in note["others"]] == ["Barthier"]
+    slot = next(s for s in reading.network.slots if len(s.arcs) > 1)
+    assert all("names-own-mine" in arc.evidence for arc in slot.arcs)
+    assert (
+        heard.combine_line(rows, use_lm=False).text == silent.combine_line(rows, use_lm=False).text
+    )
+
+
+def test_a_list_given_twice_is_one_clear_line(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Berthier\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="'mine' is given twice"):
+        load(images=False, lexicons=(mine, mine))
+    with pytest.raises(EnsembleError, match="No such file"):
+        load(images=False, lexicons=(tmp_path / "none.txt",))

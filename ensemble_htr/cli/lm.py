@@ -50,10 +50,11 @@ def build(
     weights: dict[str, float], held_out: tuple[Path, ...], **settings: object,
 ) -> None:  # fmt: skip
     """Build a model from TEXTS (.txt, .txt.gz, .txt.xz, PAGE, ALTO, folders) or a recipe."""
+    from ensemble_htr.assets import data_root
     from ensemble_htr.config import load_toml
     from ensemble_htr.errors import UsageError
     from ensemble_htr.lm.build import build as run
-    from ensemble_htr.lm.build import data_root, write_product
+    from ensemble_htr.lm.build import write_product
     from ensemble_htr.lm.recipe import Recipe, from_texts
 
     if bool(texts) == bool(recipe_file) or not (output or recipe_file):

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ensemble_htr.assets import data_root
 from ensemble_htr.cli.lm import lm as command
 from ensemble_htr.config import load_toml
 from ensemble_htr.errors import ConfigError, EnsembleError, InputError, OutputError, XMLError
 from ensemble_htr.lm import load, text_logprob
-from ensemble_htr.lm.build import build, data_root, write_product
+from ensemble_htr.lm.build import build, write_product
 from ensemble_htr.lm.corpus import read_texts, wrap
 from ensemble_htr.lm.recipe import Recipe, from_texts
 from ensemble_htr.text import profile

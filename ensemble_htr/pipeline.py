@@ -10,14 +10,22 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensemble_htr import __version__, jit, registry
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.combine import Backward, Judge, JudgeModel, load_judge, plain_judge
+from ensemble_htr.combine import (
+    Backward,
+    ImageScorer,
+    Judge,
+    JudgeModel,
+    LinesScorer,
+    load_judge,
+    plain_judge,
+)
 from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
@@ -29,6 +37,7 @@ from ensemble_htr.layout.rectify import RectifyOptions
 from ensemble_htr.lexicon import Lexicon, NameList, NameVoice, WordVoice, explain_names
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
+from ensemble_htr.scoring import lines_scorer
 from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
 
 if TYPE_CHECKING:
@@ -40,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
 _LOG = logging.getLogger("ensemble_htr")
-_NEVER = -1e6  # log-probability of a text that a recognizer's alphabet cannot write
 _TOGETHER = 128  # lines whose posteriors are in memory at once
 _MANY = 4096  # lines of a page that are cut at once
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
@@ -148,11 +156,7 @@ class Pipeline:
 
     def _read_together(self, lines: Sequence[Line]) -> list[Reading]:
         heard = [r.posteriors(lines) for r in self.recognizers]
-        written = self.written(heard)
-        return [
-            self.judge_line([each[i] for each in heard], written=written[i])
-            for i in range(len(lines))
-        ]
+        return self.judge_lines(list(zip(*heard, strict=True)))
 
     def written(self, heard: Sequence[Sequence[Posteriors]]) -> list[Written]:
         """What the decoders of the recognizers that have one write, line by line (they write many
@@ -216,42 +220,14 @@ class Pipeline:
             alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
 
-    def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
-        """The forced scores of any texts by every recognizer that has seen this line.
+    def scorer(self, posteriors: Sequence[Posteriors]) -> ImageScorer:
+        """The forced scores of any texts by every recognizer that has seen this line."""
+        score = self.lines_scorer([posteriors])
+        return lambda texts: score({0: texts})[0]
 
-        A decoder is asked about the texts that are likeliest by all CTC scores (`SearchOptions`);
-        of the others it is taken to say what its encoder says, from its likeliest text downwards.
-        """
-
-        def score(texts: Sequence[tuple[str, ...]]) -> Mapping[str, list[float]]:
-            heard = [[max(s, _NEVER) for s in ctc_score(p, texts)] for p in posteriors]
-            said: dict[str, list[float]] = {}
-            for recognizer, p, own in zip(self.recognizers, posteriors, heard, strict=True):
-                name = recognizer.name
-                if isinstance(recognizer, WritingRecognizer):
-                    said[name] = self._dictated(recognizer, p, texts, own, heard)
-                    name = f"{name}-ctc"
-                said[name] = own
-            return said
-
-        return score
-
-    def _dictated(
-        self,
-        recognizer: WritingRecognizer,
-        posteriors: Posteriors,
-        texts: Sequence[tuple[str, ...]],
-        own: Sequence[float],
-        heard: Sequence[Sequence[float]],
-    ) -> list[float]:
-        total = [sum(scores) for scores in zip(*heard, strict=True)]
-        order = sorted(range(len(texts)), key=lambda i: (-total[i], texts[i]))
-        asked, rest = order[: self.config.search.dictated], order[self.config.search.dictated :]
-        told = recognizer.dictate(posteriors, [texts[i] for i in asked])
-        said = dict(zip(asked, (max(s, _NEVER) for s in told), strict=True))
-        best = max(asked, key=lambda i: (said[i], -i), default=0)
-        said |= {i: said[best] + min(0.0, own[i] - own[best]) for i in rest}
-        return [said[i] for i in range(len(texts))]
+    def lines_scorer(self, heard: Sequence[Sequence[Posteriors]]) -> LinesScorer:
+        """The same for many lines, ``heard`` by every recognizer each."""
+        return lines_scorer(self.recognizers, heard, self.config.search.dictated)
 
     def lm_fits(self, texts: Iterable[str]) -> tuple[bool, float]:
         """Whether foreign text is likely enough under the LM to let it speak, and the mean bits
@@ -270,15 +246,32 @@ class Pipeline:
         rows: Sequence[Hypothesis] = (),
         alternatives: Sequence[Hypothesis] = (),
         use_lm: bool = True,
-        written: Written | None = None,
     ) -> Reading:
         """Judge one line from its posteriors, one of each recognizer, and foreign readings."""
-        own, own_alternatives = self.hypotheses(posteriors, written)
-        taken = {row.source for row in rows}
-        if clash := sorted(taken & {row.source for row in own}):
-            raise UsageError(f"engine '{clash[0]}' has the name of our own recognizer: rename it")
-        network = SumOfPairsAligner().align([*rows, *own], [*alternatives, *own_alternatives])
-        return self._named(self.judge.read(network, self.scorer(posteriors), use_lm))
+        return self.judge_lines([posteriors], [(rows, alternatives)], use_lm)[0]
+
+    def judge_lines(
+        self,
+        heard: Sequence[Sequence[Posteriors]],
+        foreign: Sequence[tuple[Sequence[Hypothesis], Sequence[Hypothesis]]] = (),
+        use_lm: bool = True,
+    ) -> list[Reading]:
+        """Judge many lines, each from the posteriors of every recognizer and the rows and
+        alternatives of other engines; as one by one, but quicker."""
+        written = self.written(list(zip(*heard, strict=True)))
+        networks = []
+        for i, posteriors in enumerate(heard):
+            rows, alternatives = foreign[i] if foreign else ((), ())
+            taken = {row.source for row in rows}
+            own, own_alternatives = self.hypotheses(posteriors, written[i])
+            if clash := sorted(taken & {row.source for row in own}):
+                raise UsageError(
+                    f"engine '{clash[0]}' has the name of our own recognizer: rename it"
+                )
+            aligner = SumOfPairsAligner()
+            networks.append(aligner.align([*rows, *own], [*alternatives, *own_alternatives]))
+        readings = self.judge.read_many(networks, self.lines_scorer(heard), use_lm)
+        return [self._named(reading) for reading in readings]
 
     def _named(self, reading: Reading) -> Reading:
         if self.lexicon is None:

@@ -38,7 +38,8 @@ def _weights(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--backward", is_flag=True, help="Read every line from its end.")
 @click.option("--vocabulary", type=click.IntRange(0), default=0, metavar="N",
               help="Keep the N most frequent words of a word model (0: all).")  # fmt: skip
-@click.option("--order", type=click.IntRange(1, 6), default=6, show_default=True)
+@click.option("--order", type=click.IntRange(1, 10), default=6, show_default=True,
+              help="Above 6, KenLM wants to be built for it; ours reads it.")  # fmt: skip
 @click.option("--profile", default="fr-archive", show_default=True, help="Text normalisation.")
 @click.option("--weight", "weights", multiple=True, callback=_weights, metavar="TEXT=W",
               help="Share of a TEXT in the mix; each TEXT is then a model of its own.")  # fmt: skip

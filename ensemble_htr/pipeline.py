@@ -151,12 +151,18 @@ class Pipeline:
 
     def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
         """Read rectified lines with all recognizers together, some at a time."""
-        starts = range(0, len(lines), _TOGETHER)
-        return [r for i in starts for r in self._read_together(lines[i : i + _TOGETHER])]
+        return self.combine_with_images(lines, [()] * len(lines))
 
-    def _read_together(self, lines: Sequence[Line]) -> list[Reading]:
+    def _read_together(
+        self,
+        lines: Sequence[Line],
+        rows: Sequence[Sequence[Hypothesis]],
+        alternatives: Sequence[Sequence[Hypothesis]],
+        use_lm: bool = True,
+    ) -> list[Reading]:
         heard = [r.posteriors(lines) for r in self.recognizers]
-        return self.judge_lines(list(zip(*heard, strict=True)))
+        each = list(zip(*heard, strict=True)) if heard else [()] * len(lines)
+        return self.judge_lines(each, list(zip(rows, alternatives, strict=True)), use_lm)
 
     def written(self, heard: Sequence[Sequence[Posteriors]]) -> list[Written]:
         """What the decoders of the recognizers that have one write, line by line (they write many
@@ -183,16 +189,19 @@ class Pipeline:
         network = SumOfPairsAligner().align(rows, alternatives)
         return self._named(self.judge.read(network, use_lm=use_lm))
 
-    def combine_with_image(
+    def combine_with_images(
         self,
-        line: Line,
-        rows: Sequence[Hypothesis],
-        alternatives: Sequence[Hypothesis] = (),
+        lines: Sequence[Line],
+        rows: Sequence[Sequence[Hypothesis]],
+        alternatives: Sequence[Sequence[Hypothesis]] = (),
         use_lm: bool = True,
-    ) -> Reading:
-        """Judge foreign readings together with our own recognizers' of the same line image."""
-        posteriors = [r.posteriors([line])[0] for r in self.recognizers]
-        return self.judge_line(posteriors, rows, alternatives, use_lm)
+    ) -> list[Reading]:
+        """Judge foreign readings together with our own recognizers' of the same line images, some
+        lines at a time; ``rows[i]`` and ``alternatives[i]`` are those of ``lines[i]``."""
+        others = alternatives or [()] * len(lines)
+        starts = range(0, len(lines), _TOGETHER)
+        parts = [slice(i, i + _TOGETHER) for i in starts]
+        return [r for p in parts for r in self._read_together(lines[p], rows[p], others[p], use_lm)]
 
     def hypotheses(
         self, posteriors: Sequence[Posteriors], written: Written | None = None

@@ -19,6 +19,7 @@ __all__ = ["PROFILES", "Profile", "graphemes", "has_letter", "is_number", "is_ru
 _APOSTROPHES = str.maketrans(dict.fromkeys("‘’‛ʼ′´`", "'"))
 _SPACE = re.compile(r"\s+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_FIRST_MARK = "\u0300"  # no character below combines with another
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
 
@@ -93,7 +94,7 @@ def graphemes(text: str) -> tuple[str, ...]:
     A practical subset of UAX #29: combining marks (Mn, Me, Mc), variation selectors and
     zero-width joiners stay with the character before them.
     """
-    if text.isascii():
+    if text.isascii() or max(text) < _FIRST_MARK:
         return tuple(text)
     clusters: list[str] = []
     for char in text:

@@ -49,11 +49,22 @@ def test_a_page_of_many_lines_is_read_some_at_a_time(load, monkeypatch) -> None:
 def test_foreign_readings_join_ours(load) -> None:  # type: ignore[no-untyped-def]
     pipeline = load(lm=False)
     _, lines = _first(pipeline)
-    reading = pipeline.combine_with_image(lines[0], [Hypothesis("abbyy", tuple("le dix"))])
+    (reading,) = pipeline.combine_with_images(lines[:1], [[Hypothesis("abbyy", tuple("le dix"))]])
     assert reading.network is not None
     assert {"abbyy", "crnn", "crnn-b"} <= set(reading.network.sources)
     with pytest.raises(UsageError, match="rename"):
-        pipeline.combine_with_image(lines[0], [Hypothesis("crnn", tuple("le"))])
+        pipeline.combine_with_images(lines[:1], [[Hypothesis("crnn", tuple("le"))]])
+
+
+def test_lines_together_read_as_each_alone(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(lm=False)
+    _, lines = _first(pipeline)
+    rows = [[Hypothesis("abbyy", tuple(f"le {i}"))] for i in range(6)]
+    together = pipeline.combine_with_images(lines[:6], rows)
+    alone = [pipeline.combine_with_images([x], [r])[0] for x, r in zip(lines, rows, strict=False)]
+    assert [r.text for r in together] == [r.text for r in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.confidences == pytest.approx(other.confidences, abs=1e-3)
 
 
 def _first(pipeline: Pipeline):  # type: ignore[no-untyped-def]

@@ -74,6 +74,8 @@ class _Job:
         from ensemble_htr.plan import fingerprint
 
         engines = load_engines(combined.engines)
+        seed = seed_of(fingerprint(models), options, models.images, *(e.name for e in engines))
+        engines.sort(key=lambda engine: not engine.xml)  # whose pages are written name the lines
         pages: dict[str, Path] = {}
         for engine in engines:
             for stem, path in engine.xml.items():
@@ -84,7 +86,7 @@ class _Job:
             engines,
             options,
             models,
-            seed_of(fingerprint(models), options, models.images, *(e.name for e in engines)),
+            seed,
             pages,
             {source.stem: source for source in found},
             shard,
@@ -96,13 +98,19 @@ class _Job:
         return "page" if self.pages else "part"
 
     @property
-    def only(self) -> str | None:
-        """The page of all lines that name none, if there is but one."""
-        return next(iter(self.pages)) if len(self.pages) == 1 else None
+    def owners(self) -> dict[str, int]:
+        """The number of the engine whose page is written, of each page; -1 for one that is not,
+        since some engine's file of it is broken."""
+        broken = {f for engine in self.engines for f in engine.broken}
+        found: dict[str, int] = {}
+        for number, engine in enumerate(self.engines):
+            for stem, file in engine.xml.items():
+                found[stem] = -1 if file in broken else found.get(stem, number)
+        return found
 
     def apart(self, merged: Merged) -> tuple[int, int]:
         """How many lines are on no page of the engines, and how many tasks they make."""
-        rest = merged.keep_apart([*self.pages, ""] if self.only is not None else self.pages)
+        rest = merged.keep_apart(self.owners)
         return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.picture(*key)))
 
     def files(self) -> Iterator[Path]:
@@ -216,9 +224,11 @@ def _run(
     for name, count in merged.missing.items():
         if count:
             say(f"engine {name}: {count} of {len(merged)} lines are missing")
+    for line in merged.report():
+        say(line)
     rest, parts = apart
     if rest and job.pages:
-        say(f"{rest} lines are on no page of an engine with XML: see combined.jsonl")
+        say(f"{rest} lines are on no page that is written: see combined.jsonl")
     if job.images:
         _report_blind(job, merged)
     texts = merged.sample() if job.models.lm else []
@@ -235,6 +245,7 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
     failed = {} if journal is None else journal.attempts()
     retry = job.options.retry_failed
     broken = {file: error for engine in job.engines for file, error in engine.broken.items()}
+    owners = job.owners
     for order, (stem, path) in enumerate(job.pages.items()):
         before = failed.get(stem)
         if not job.mine(order) or (retry and before is None):
@@ -247,7 +258,7 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
         if bad := [broken[file] for file in files if file in broken]:
             yield Outcome(order, stem, str(path), "failed", str(bad[0]), stamp=seen)
             continue
-        lines = merged.of_page(stem, unnamed=stem == job.only)
+        lines = merged.of_page(stem, owners[stem])
         known = "" if journal is None else journal.finished(stem).fingerprint
         yield CombineTask(order, stem, lines, path, job.images.get(stem), known, seen)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ensemble_htr.errors import InputError, UsageError, XMLError
 from ensemble_htr.io.finding import page_stem
+from ensemble_htr.io.foreign import engine_files, is_plain, iter_engine
 from ensemble_htr.io.pages import page_count, page_format
-from ensemble_htr.io.records import Record, iter_records, record_files
+from ensemble_htr.io.records import Record
 from ensemble_htr.types import Hypothesis
 
 __all__ = ["Engine", "MergedLine", "Rows", "engine_argument", "load_engines"]
@@ -28,11 +29,12 @@ class Engine:
     xml: Mapping[str, Path]
     files: tuple[Path, ...] = ()
     broken: Mapping[Path, InputError] = field(default_factory=dict)
+    plain: bool = False  # its lines have no ids, but numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The records at ``path``, read anew each time; raises `InputError` as `load_records`, but for
+    """The records at ``path``, read anew each time; raises `InputError` as `iter_engine`, but for
     ``pages``: what is wrong with these goes into ``broken``."""
 
     path: Path
@@ -41,7 +43,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[Record]:
         self.broken.clear()
-        return iter_records(self.path, self._note)
+        return iter_engine(self.path, self._note)
 
     def _note(self, file: Path, error: InputError) -> None:
         if file not in self.pages:
@@ -80,14 +82,14 @@ def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
             raise UsageError(f"two engines are called '{name}': give each a name of its own")
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        files = tuple(record_files(path))
+        files = tuple(engine_files(path))
         xml = {}
         for file in files:
             kind = page_format(file)
             if (kind or file.suffix.lower() == ".xml") and _is_one_page(file, kind):
                 xml[page_stem(file, kind)] = file
         rows = Rows(path, frozenset(xml.values()))
-        loaded[name] = Engine(name, path, rows, xml, files, rows.broken)
+        loaded[name] = Engine(name, path, rows, xml, files, rows.broken, any(map(is_plain, files)))
     return list(loaded.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REVIEW_GROUP", "CombineTask", "Judging"]
 
+_TOGETHER = 128  # lines read at a time
 REVIEW_GROUP = "lines"  # rows of lines without a page
 
 
@@ -94,7 +95,7 @@ class Judging:
         foreign = {line.id: line for line in task.lines}
         page, cut = self._cut(page)
         ids = [line.id for line in page.lines if line.id in foreign or line.id in cut]
-        readings = (self._reading(foreign.get(name), cut.get(name)) for name in ids)
+        readings = self._readings([(foreign.get(name), cut.get(name)) for name in ids])
         kept = unburdened(readings, len(page.lines))
         return self._output.outcome(base, PageResult(page, dict(zip(ids, kept, strict=True))))
 
@@ -107,8 +108,8 @@ class Judging:
         parts: dict[str, bytes] = {}
         explained: tuple[str, ...] = ()
         review: list[ReviewRow] = []
-        for line in task.lines:
-            reading = self._reading(line, cut.get(line.id))
+        readings = self._readings([(line, cut.get(line.id)) for line in task.lines])
+        for line, reading in zip(task.lines, readings, strict=True):
             page = Page(line.page, (Line(line.id),), doc=line.doc)
             review += review_rows(PageResult(page, {line.id: reading}))
             for name in [f for f in formats if f in STREAMED] or ["jsonl"]:
@@ -122,11 +123,22 @@ class Judging:
             explained=explained,
         )
 
-    def _reading(self, line: MergedLine | None, cut: Line | None) -> Reading:
-        rows, others = (line.rows, line.alternatives) if line else ((), ())
-        if cut is not None:
-            return self._pipeline.combine_with_image(cut, rows, others, self._use_lm)
-        return self._pipeline.combine_line(rows, others, self._use_lm)
+    def _readings(
+        self, lines: Sequence[tuple[MergedLine | None, Line | None]]
+    ) -> Iterator[Reading]:
+        """The readings of lines in turn; those with an image are read many at a time."""
+        for start in range(0, len(lines), _TOGETHER):
+            some = lines[start : start + _TOGETHER]
+            told = [
+                ((), ()) if line is None else (line.rows, line.alternatives) for line, _ in some
+            ]
+            seen = [i for i, (_, cut) in enumerate(some) if cut is not None]
+            images = [cut for _, cut in some if cut is not None]
+            rows, others = [told[i][0] for i in seen], [told[i][1] for i in seen]
+            read = self._pipeline.combine_with_images(images, rows, others, self._use_lm)
+            found = dict(zip(seen, read, strict=True))
+            for i, given in enumerate(told):
+                yield found[i] if i in found else self._pipeline.combine_line(*given, self._use_lm)
 
     def _cut(self, page: Page) -> tuple[Page, Mapping[str, Line]]:
         if not self._pipeline.options.images:

@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("combine")
 @click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
-              help="An engine's output: PAGE, ALTO, JSONL or TSV (repeat).")  # fmt: skip
+              help="An engine's PAGE, ALTO, hOCR, JSONL, TSV, CTM or TXT (repeat).")  # fmt: skip
 @click.option("-o", "--output", required=True, type=_PATH, help="Folder to write into; - = stdout.")
 @click.option("--images", type=_PATH, metavar="DIR",
               help="Pages or line images, for our own recognizers to join in.")  # fmt: skip
@@ -44,8 +44,9 @@ def combine(
 ) -> int:  # fmt: skip
     """Merge what engines read, with a confidence for every character, word and line.
 
-    Lines are matched by page and id. Engines with page XML give a copy of the first one's pages
-    with the merged text; JSONL and TSV give combined.jsonl and combined.txt.
+    Lines are matched by page and id, else by place, else by number (plain lines) or text. Engines
+    with page XML give a copy of the first one's pages with the merged text; what is on none of
+    these pages goes into combined.jsonl and combined.txt.
     """
     from ensemble_htr.batch import (
         CombineOptions,

@@ -19,10 +19,10 @@ from ensemble_htr.errors import InputError, OutputError, printable
 from ensemble_htr.io.documents import document_of
 from ensemble_htr.io.finding import list_files
 from ensemble_htr.io.folders import DEEPEST, descend, page_files, pages_in
-from ensemble_htr.io.hocr import spread
 from ensemble_htr.io.linetexts import TEXT_SUFFIXES, read_line_text, text_stem
 from ensemble_htr.io.pages import page_format, read_hocr, read_page
 from ensemble_htr.io.rows import Record, parse_row, row_of, short
+from ensemble_htr.io.sure import spread
 from ensemble_htr.text import graphemes
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
     "iter_records",
     "load_records",
     "match_records",
+    "numbered_rows",
+    "read_file",
+    "read_hocr_lines",
     "read_jsonl",
     "read_tsv",
     "record_files",
@@ -82,7 +85,7 @@ def iter_records(
     if path.is_dir():
         for file in _folder_files(path):
             try:
-                records = _read_file(file, True)  # page files whole, rows as they are asked for
+                records = read_file(file, True)  # page files whole, rows as they are asked for
             except InputError as error:
                 if on_error is None:
                     raise
@@ -90,7 +93,7 @@ def iter_records(
             else:
                 yield from records
     elif path.exists():
-        yield from _read_file(path, False)
+        yield from read_file(path, False)
     else:
         raise InputError(f"{path}: no such file or folder")
 
@@ -122,7 +125,9 @@ def read_jsonl(path: Path, page: str = "", doc: str = "") -> list[Record]:
 
 
 def _jsonl(path: Path, page: str = "", doc: str = "") -> Iterator[Record]:
-    return (parse_row(line, where, page, doc) for where, line in _lines(path) if line.strip())
+    return (
+        parse_row(line, where, page, doc) for where, line in numbered_rows(path) if line.strip()
+    )
 
 
 def read_tsv(path: Path) -> list[Record]:
@@ -134,7 +139,7 @@ def read_tsv(path: Path) -> list[Record]:
 
 
 def _tsv(path: Path) -> Iterator[Record]:
-    for number, (where, line) in enumerate(_lines(path)):
+    for number, (where, line) in enumerate(numbered_rows(path)):
         name, tab, text = line.partition("\t")
         if not line.strip() or (number == 0 and (name, text.strip()) == ("id", "text")):
             continue
@@ -220,12 +225,13 @@ def _texts(folder: Path, files: Sequence[Path]) -> list[Path]:
     return next((kind for kind in kinds if kind), [])
 
 
-def _read_file(path: Path, in_folder: bool) -> Iterable[Record]:
+def read_file(path: Path, in_folder: bool) -> Iterable[Record]:
+    """The records of one file; rows in a folder take the file's name for their page."""
     suffix = path.suffix.lower()
     if text_stem(path):
         return [Record(text_stem(path), read_line_text(path), doc=document_of(path))]
     if page_format(path) == "hocr":
-        return _read_hocr(path)
+        return read_hocr_lines(path)
     if suffix == ".xml":
         return _read_xml(path)
     if in_folder:
@@ -246,11 +252,14 @@ def _read_xml(path: Path) -> list[Record]:
     ]
 
 
-def _read_hocr(path: Path) -> list[Record]:
+def read_hocr_lines(path: Path, silent: bool = False) -> list[Record]:
+    """The lines of all pages of an hOCR file; with ``silent`` also those that nobody has read."""
     records = []
     for stem, page in read_hocr(path):
         for line in page.raw.lines:
             if line.text is None:
+                if silent:
+                    records.append(Record(line.id, "", stem, document_of(path), silent=True))
                 continue
             words = page.words[line.id]
             sure, text = spread(words), unicodedata.normalize("NFC", line.text)
@@ -271,11 +280,15 @@ def _read_hocr(path: Path) -> list[Record]:
 
 
 def _first_char(path: Path) -> str:
-    return next((line.lstrip()[0] for _, line in _lines(path) if line.strip()), "")
+    return next((line.lstrip()[0] for _, line in numbered_rows(path) if line.strip()), "")
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines of a UTF-8 file with ``file:number``; only line feeds (and CR LF) end a line."""
+def numbered_rows(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines of a UTF-8 file with ``file:number``; only line feeds (and CR LF) end a line.
+
+    Raises `InputError` for a file that cannot be read, a line over ``MAX_LINE_BYTES``, text that is
+    not UTF-8.
+    """
     try:
         with open(path, "rb") as stream:
             number = 0

@@ -38,7 +38,7 @@ from ensemble_htr.lexicon import Lexicon, NameList, NameVoice, WordVoice, explai
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.scoring import lines_scorer
-from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
+from ensemble_htr.types import ConfusionNetwork, Hypothesis, Line, Page, Posteriors, Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,8 +304,16 @@ def _seed(config: ModelConfig, segmenter: str) -> str:
 
 def unburdened(readings: Iterable[Reading], lines: int) -> list[Reading]:
     """Readings of a page of so many ``lines`` as they can be kept in memory: with more than 4,096
-    the networks, the larger part by far, are let go (alternatives can then not be written)."""
-    return [r if lines <= _MANY else replace(r, network=None, slots=()) for r in readings]
+    the networks, the larger part by far, are let go (alternatives can then not be written), all but
+    what was left out of them."""
+    return [r if lines <= _MANY else _unburdened(r) for r in readings]
+
+
+def _unburdened(reading: Reading) -> Reading:
+    left = reading.network.quarantined if reading.network is not None else {}
+    return replace(
+        reading, network=ConfusionNetwork((), quarantined=left) if left else None, slots=()
+    )
 
 
 def _load_lm(path: Path, tables: bool) -> LanguageModel:

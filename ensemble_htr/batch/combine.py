@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from ensemble_htr.batch.spool import Spool
 from ensemble_htr.batch.stamps import seed_of, settled, stamp
 from ensemble_htr.batch.talk import listed, say, told
 from ensemble_htr.errors import InputError, OutputError, UsageError
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io.review import REVIEW, clear_review
 from ensemble_htr.io.sources import PageSource, find_pages
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CombineOptions", "combine"]
 
+MATCHING = "matching.json"  # how the engines' rows found their lines
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
 _JOB = "/job"  # the journal's key for all pages together; no page is called so
@@ -172,7 +175,8 @@ def combine(
         if before is None:
             partly = shard != (1, 1) or run_options.retry_failed
             if summary.exit_code == 0 and not partly:
-                journal.record(_JOB, Finished("job", settled(seen)), [REVIEW], summary.lines, 0.0)
+                finished, names = Finished("job", settled(seen)), [REVIEW, MATCHING]
+                journal.record(_JOB, finished, names, summary.lines, 0.0)
         refresh_review(run_options.out, journal)
     return _finished(summary, job)
 
@@ -192,6 +196,8 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
     assert out is not None
     with merge(job.engines, out / HIDDEN) as merged:
         rest, parts = job.apart(merged)
+        matching = json.dumps(merged.summary(), ensure_ascii=False, indent=1)
+        atomic_write(out / MATCHING, (matching + "\n").encode("utf-8", "replace"))
         if not rest:
             return _run(job, merged, (rest, parts), Folder(out, journal), journal)
         content = job.content()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ensemble_htr.errors import InputError, UsageError, XMLError
 from ensemble_htr.io.finding import page_stem
-from ensemble_htr.io.foreign import engine_files, is_plain, iter_engine
 from ensemble_htr.io.pages import page_count, page_format
+from ensemble_htr.io.readings import is_plain, iter_records, record_files
 from ensemble_htr.io.records import Record
 from ensemble_htr.types import Hypothesis
 
@@ -34,7 +34,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The records at ``path``, read anew each time; raises `InputError` as `iter_engine`, but for
+    """The records at ``path``, read anew each time; raises `InputError` as `iter_records`, but for
     ``pages``: what is wrong with these goes into ``broken``."""
 
     path: Path
@@ -43,7 +43,7 @@ class Rows:
 
     def __iter__(self) -> Iterator[Record]:
         self.broken.clear()
-        return iter_engine(self.path, self._note)
+        return iter_records(self.path, self._note)
 
     def _note(self, file: Path, error: InputError) -> None:
         if file not in self.pages:
@@ -82,7 +82,7 @@ def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
             raise UsageError(f"two engines are called '{name}': give each a name of its own")
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        files = tuple(engine_files(path))
+        files = tuple(record_files(path))
         xml = {}
         for file in files:
             kind = page_format(file)

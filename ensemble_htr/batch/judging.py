@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ensemble_htr.batch.engines import MergedLine
 from ensemble_htr.batch.outcomes import Outcome
-from ensemble_htr.batch.pages import PageOutput, failure
+from ensemble_htr.batch.pages import PageOutput, failure, left_out
 from ensemble_htr.batch.progress import captured_warnings
 from ensemble_htr.batch.run import STREAMED, RunOptions
 from ensemble_htr.batch.stamps import fingerprint
@@ -108,19 +108,23 @@ class Judging:
         parts: dict[str, bytes] = {}
         explained: tuple[str, ...] = ()
         review: list[ReviewRow] = []
+        strangers: tuple[tuple[str, str], ...] = ()
         readings = self._readings([(line, cut.get(line.id)) for line in task.lines])
         for line, reading in zip(task.lines, readings, strict=True):
             page = Page(line.page, (Line(line.id),), doc=line.doc)
-            review += review_rows(PageResult(page, {line.id: reading}))
+            result = PageResult(page, {line.id: reading})
+            review += review_rows(result)
+            strangers += left_out(result)
             for name in [f for f in formats if f in STREAMED] or ["jsonl"]:
                 parts[name] = parts.get(name, b"") + _row(page, line.id, reading, name)
-            explained += self._output.explained(PageResult(page, {line.id: reading}))
+            explained += self._output.explained(result)
         return replace(
             base,
             files=(review_file(task.key, review, REVIEW_GROUP),),
             parts=tuple(parts.items()),
             lines=len(task.lines),
             explained=explained,
+            left_out=strangers,
         )
 
     def _readings(

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ensemble_htr.batch.engines import Engine
-from ensemble_htr.batch.matching import Strips, alike, by_place, by_text, page_strips
+from ensemble_htr.batch.matching import Strips, by_place, page_strips
 from ensemble_htr.batch.progress import captured_warnings
 from ensemble_htr.errors import InputError, printable
 from ensemble_htr.io.linetexts import line_number
 from ensemble_htr.io.pages import read_page
+from ensemble_htr.metrics import alike, by_number, by_text
 
 __all__ = ["TABLES", "Found", "Linker", "decoded", "encoded"]
 
@@ -174,7 +175,8 @@ class Linker:
             (number, page),
         ).fetchone()
         if shared is None:
-            self._set(lines, rows, _texts(lines, rows), found, "text")
+            pairs = by_text([text or "" for *_, text in lines], [text or "" for *_, text in rows])
+            self._set(lines, rows, pairs, found, "text")
 
     def _by_number(self, number: int, page: bytes, pages: int, found: Found) -> None:
         known = self._base.execute("SELECT 1 FROM lines WHERE page = ? LIMIT 1", (page,)).fetchone()
@@ -182,13 +184,7 @@ class Linker:
             return
         lines = self._lines("page = ?2" if known else "?2 IS NOT NULL", number, page)
         rows: list[Item] = self._base.execute(_OPEN_ROWS, (number, page)).fetchall()
-        pairs, way = _in_order(lines, rows), "order"
-        both = [(lines[i][2], rows[j][2]) for i, j in pairs]
-        told = [alike(a, b or "") for a, b in both if a is not None]
-        if not pairs or 2 * sum(told) < len(told):
-            other = _texts(lines, rows)
-            if len(other) > sum(told):
-                pairs, way = other, "text"
+        pairs, way = by_number(_numbered(lines), _numbered(rows))
         self._set(lines, rows, pairs, found, way)
 
     def _lines(self, condition: str, number: int, page: bytes) -> list[Item]:
@@ -243,25 +239,8 @@ class Linker:
             self._base.execute("UPDATE lines SET id = ? WHERE position = ?", (other, position))
 
 
-def _in_order(lines: Sequence[Item], rows: Sequence[Item]) -> list[tuple[int, int]]:
-    """The rows one by one, if there are as many as lines (or lines that anybody has read); by their
-    numbers, if the last is that of the last line; else none."""
-    read = [i for i, line in enumerate(lines) if line[2] is not None]
-    for some in (list(range(len(lines))), read):
-        if len(some) == len(rows):
-            return list(zip(some, range(len(rows)), strict=True))
-    places = {line_number(decoded(line[1])) or i + 1: i for i, line in enumerate(lines)}
-    numbers = [line_number(decoded(row[1])) for row in rows]
-    if not places or not numbers or max(places) != max(numbers):
-        return []
-    return [(places[number], j) for j, number in enumerate(numbers) if number in places]
-
-
-def _texts(lines: Sequence[Item], rows: Sequence[Item]) -> list[tuple[int, int]]:
-    left = [i for i, line in enumerate(lines) if line[2]]
-    right = [j for j, row in enumerate(rows) if row[2]]
-    pairs = by_text([lines[i][2] or "" for i in left], [rows[j][2] or "" for j in right])
-    return [(left[i], right[j]) for i, j in pairs]
+def _numbered(items: Sequence[Item]) -> list[tuple[int, str | None]]:
+    return [(line_number(decoded(name)), text) for _, name, text in items]
 
 
 @functools.lru_cache(maxsize=16)

@@ -1,27 +1,20 @@
-"""Which lines of a page are the same where their ids do not say so: by place, number or text.
-
-All results are pairs (index of a line, index of a row), each index at most once, ascending.
-"""
+"""Which lines of two files of one page are the same by where they are."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import process
-from rapidfuzz.distance import Levenshtein
 
 from ensemble_htr.io.geometry import Box
 from ensemble_htr.io.words import word_boxes
 from ensemble_htr.types import Page, Point
 
-__all__ = ["Strips", "alike", "by_place", "by_text", "page_strips", "similar"]
+__all__ = ["Strips", "by_place", "page_strips"]
 
 Pairs = list[tuple[int, int]]
 
@@ -31,11 +24,6 @@ _SHARE = 0.2  # of the larger line's area that the smaller one must share
 _FLAT = 1 / 60  # of the page's height: how high lines are where no outline says
 _BELOW = 0.25  # of a line's height that lies below its baseline
 _PLACES = 25_000_000  # pairs of lines whose places are compared: some seconds
-_ALIKE = 0.3  # similarity above that of texts that have nothing in common (0.2 in French)
-_SAME = 0.5  # similarity from which two texts may be readings of one line
-_SAME_SHORT, _SHORT = 0.75, 8  # the same for texts below so many characters
-_LOOK = 200  # characters of a text that are looked at
-_CELLS = 1_000_000  # pairs of texts compared at once: a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +36,6 @@ class Strips:
     @property
     def area(self) -> float:
         return _area(self.boxes)
-
-
-def similar(one: str, other: str) -> float:
-    """1 - Levenshtein distance / length of the longer, case folded; of the first 200 characters."""
-    return Levenshtein.normalized_similarity(_looked(one), _looked(other))
-
-
-def alike(one: str, other: str) -> bool:
-    """Whether two texts may be of one line at all, however badly read."""
-    return similar(one, other) > _ALIKE
 
 
 def page_strips(page: Page) -> dict[str, Strips]:
@@ -105,69 +83,6 @@ def by_place(lines: Sequence[Strips | None], rows: Sequence[Strips | None]) -> P
     return _greedy(found)
 
 
-def by_text(lines: Sequence[str], rows: Sequence[str]) -> Pairs:
-    """The monotone alignment with the largest sum of similarities above what is needed: 0.5, and
-    0.75 for texts shorter than 8 characters; nothing if it pairs less than half of the shorter
-    side. Long lists are first cut at texts that both have exactly once; stretches between such of
-    more than a million pairs are left alone.
-    """
-    ours, theirs = [_looked(t) for t in lines], [_looked(t) for t in rows]
-    found: Pairs = []
-    begun = (0, 0)
-    for i, j in [*_anchors(ours, theirs), (len(ours), len(theirs))]:
-        (a, b) = begun
-        found += [(a + x, b + y) for x, y in _aligned(ours[a:i], theirs[b:j])]
-        if i < len(ours):
-            found.append((i, j))
-        begun = i + 1, j + 1
-    return found if 2 * len(found) >= min(len(ours), len(theirs)) else []
-
-
-def _anchors(ours: Sequence[str], theirs: Sequence[str]) -> Pairs:
-    """Texts that stand on either side once, in an order that both share (the longest such row:
-    patience sorting); none if all pairs can be compared anyway."""
-    if len(ours) * len(theirs) <= _CELLS:
-        return []
-    left, right = Counter(ours), Counter(theirs)
-    places = {text: j for j, text in enumerate(theirs) if right[text] == 1}
-    both = [(i, places[t]) for i, t in enumerate(ours) if left[t] == 1 and t in places]
-    tops: list[int] = []  # the least last place of a row of each length
-    ends: list[int] = []
-    before: list[int] = []
-    for at, (_, j) in enumerate(both):
-        length = bisect_left(tops, j)
-        before.append(ends[length - 1] if length else -1)
-        tops[length : length + 1], ends[length : length + 1] = [j], [at]
-    found, at = [], ends[-1] if ends else -1
-    while at >= 0:
-        found.append(both[at])
-        at = before[at]
-    return found[::-1]
-
-
-def _aligned(ours: Sequence[str], theirs: Sequence[str]) -> Pairs:
-    if not ours or not theirs or len(ours) * len(theirs) > _CELLS:
-        return []
-    gain = process.cdist(ours, theirs, scorer=Levenshtein.normalized_similarity, score_cutoff=_SAME)
-    gain = np.asarray(gain, dtype=np.float64)
-    short = np.maximum.outer([len(t) for t in ours], [len(t) for t in theirs]) < _SHORT
-    gain = np.where(short, gain - _SAME_SHORT, gain - _SAME) + 1e-6
-    best = np.zeros((len(ours) + 1, len(theirs) + 1))
-    for i, row in enumerate(gain):
-        best[i + 1, 1:] = np.maximum.accumulate(np.maximum(best[i, 1:], best[i, :-1] + row))
-    found: Pairs = []
-    i, j = len(ours), len(theirs)
-    while i and j:
-        if best[i, j] == best[i - 1, j]:
-            i -= 1
-        elif best[i, j] == best[i, j - 1]:
-            j -= 1
-        else:
-            i, j = i - 1, j - 1
-            found.append((i, j))
-    return found[::-1]
-
-
 def _greedy(found: list[tuple[float, int, int]]) -> Pairs:
     taken: tuple[set[int], set[int]] = set(), set()
     pairs = []
@@ -177,10 +92,6 @@ def _greedy(found: list[tuple[float, int, int]]) -> Pairs:
             taken[1].add(j)
             pairs.append((i, j))
     return sorted(pairs)
-
-
-def _looked(text: str) -> str:
-    return " ".join(text[:_LOOK].casefold().split())
 
 
 def _around(baseline: Sequence[Point], height: float) -> list[Box]:

@@ -30,6 +30,7 @@ _LEAST = -20.0  # log-probability of a character that an engine gives confidence
 _LEAST_SHARE = math.exp(_LEAST)
 _LONGEST = 5_000  # characters of a line: what is longer is a page, and takes half a minute to align
 _MOST_NBEST = 100  # readings of one engine's n-best list
+_WAYS = ("place", "order", "text")  # to a line without a common id
 _PLAIN = profile("plain")  # foreign text loses nothing but invisible characters
 _READ = "EXISTS (SELECT 1 FROM rows WHERE line = position AND data IS NOT NULL)"
 _JOINED = """SELECT position, lines.page, lines.id, lines.doc, engine, text, data, sure
@@ -92,12 +93,26 @@ class Merged:
         query = f"SELECT COUNT(*) FROM lines WHERE {_READ}"
         return int(self._base.execute(query).fetchone()[0])
 
+    def summary(self) -> dict[str, Any]:
+        """How every engine's rows found their lines, for ``matching.json``."""
+        engines: list[dict[str, Any]] = []
+        for name, rows, found in zip(self._names, self._rows, self._found, strict=True):
+            by_id = rows - found.extra - found.ways.total() if engines else 0
+            engines.append({
+                "name": name,
+                "lines": rows,
+                "missing": len(self) - rows,
+                "matched": {"id": by_id, **{way: found.ways[way] for way in _WAYS}},
+                "unmatched": found.extra,
+                "examples": list(found.examples),
+            })  # fmt: skip
+        return {"schema": 1, "lines": len(self), "engines": engines}
+
     def report(self) -> list[str]:
         """What is worth saying of how lines were matched, a line each."""
         said = []
         for name, found, cut in zip(self._names, self._found, self._shortened, strict=True):
-            ways = [f"{found.ways[w]} by their {w}" for w in ("place", "order", "text")
-                    if found.ways[w]]  # fmt: skip
+            ways = [f"{found.ways[w]} by their {w}" for w in _WAYS if found.ways[w]]
             if ways:
                 said.append(f"engine {name}: lines matched without a common id: {', '.join(ways)}")
             if found.extra:

@@ -26,9 +26,10 @@ def evaluate(
 ) -> None:
     """Score each SYSTEM (PATH or NAME=PATH) against GROUND_TRUTH.
 
-    Both are a folder of PAGE or ALTO files or of JSONL, one JSONL file, or a TSV (id, tab, text).
-    CER and WER are over all scored lines, lines with and without a letter stand beside them;
-    intervals resample whole documents.
+    Both are a folder or a file of PAGE, ALTO, hOCR, JSONL, TSV (id, tab, text), CTM or plain lines.
+    Plain lines are matched within their page by number or text, all others by page and id. CER and
+    WER are over all scored lines, lines with and without a letter stand beside them; intervals
+    resample whole documents.
     """
     import json
 

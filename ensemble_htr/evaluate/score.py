@@ -18,7 +18,8 @@ from ensemble_htr.evaluate.report import (
     Scores,
     SystemReport,
 )
-from ensemble_htr.io.records import Matching, Record, load_records, match_records
+from ensemble_htr.io.readings import load_records
+from ensemble_htr.io.records import Matching, Record, match_records
 from ensemble_htr.metrics import (
     Counts,
     ErrorAgreement,

@@ -1,4 +1,4 @@
-"""Measures: edit counts, clustered intervals, calibration, agreement of errors.
+"""Measures: edit counts, clustered intervals, calibration, agreement of errors, likeness.
 
 Every figure is a function of additive counts, so that corpora can be summed before dividing; the
 normalisation profile is always an argument, never a hidden default.
@@ -15,6 +15,7 @@ from ensemble_htr.metrics.distance import (
     edit_distance,
     word_counts,
 )
+from ensemble_htr.metrics.likeness import alike, by_number, by_text
 
 __all__ = [
     "Bin",
@@ -22,9 +23,12 @@ __all__ = [
     "ErrorAgreement",
     "Estimate",
     "alignment_pairs",
+    "alike",
     "auroc",
     "bootstrap_difference",
     "bootstrap_rate",
+    "by_number",
+    "by_text",
     "char_counts",
     "ece",
     "edit_counts",

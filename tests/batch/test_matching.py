@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_htr.batch import Engine, MergedLine, load_engines, merge
-from ensemble_htr.batch.matching import Strips, by_place, by_text, page_strips
+from ensemble_htr.batch.matching import Strips, by_place, page_strips
 from ensemble_htr.errors import InputError
 from ensemble_htr.io.records import Record
 from ensemble_htr.types import Line, Page
@@ -21,7 +21,6 @@ TEXTS = [
     "et tres obeissant serviteur", "signe Dupont notaire royal",
 ]  # fmt: skip
 NS = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
-KEEP = st.sets(st.integers(0, len(TEXTS) - 1), min_size=4)
 
 
 def worse(text: str) -> str:
@@ -64,32 +63,6 @@ def merged(*engines: tuple[str, Path]) -> tuple[list[MergedLine], list[str]]:
 
 def table(lines: list[MergedLine]) -> list[tuple[str, list[str]]]:
     return [(line.id, [row.source for row in line.rows]) for line in lines]
-
-
-@given(KEEP, KEEP)
-def test_texts_in_one_order_find_each_other(left: set[int], right: set[int]) -> None:
-    ours, theirs = sorted(left), sorted(right)
-    pairs = by_text([TEXTS[i] for i in ours], [worse(TEXTS[j]) for j in theirs])
-    both = left & right
-    wanted = {(ours.index(i), theirs.index(i)) for i in both}
-    if 2 * len(both) >= min(len(left), len(right)):
-        assert set(pairs) == wanted
-    assert set(pairs) <= wanted
-
-
-@given(st.lists(st.text("ab ", max_size=12)), st.lists(st.text("ab ", max_size=12)))
-def test_the_alignment_is_monotone_and_one_to_one(left: list[str], right: list[str]) -> None:
-    pairs = by_text(left, right)
-    assert all(a < c and b < d for (a, b), (c, d) in zip(pairs, pairs[1:], strict=False))
-
-
-def test_long_lists_are_cut_where_both_agree() -> None:
-    texts = [f"{TEXTS[i % 8]} {i * 7919 % 10007}" for i in range(6000)]
-    other = [worse(t) if i % 3 else t for i, t in enumerate(texts) if i % 50]
-    pairs = by_text(texts, other)
-    assert len(pairs) > 0.95 * len(other)
-    kept = [i for i in range(6000) if i % 50]
-    assert sum(kept[j] == i for i, j in pairs) > 0.98 * len(pairs)
 
 
 @settings(max_examples=30)

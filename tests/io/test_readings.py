@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr.errors import InputError
-from ensemble_htr.io.foreign import engine_files, is_plain, iter_engine
+from ensemble_htr.io.readings import is_plain, iter_records, record_files
 from ensemble_htr.io.records import Record
 from ensemble_htr.io.rows import parse_row
 from ensemble_htr.io.sure import evenly, spread_record
@@ -37,7 +37,7 @@ def page(tmp_path: Path, *lines: str) -> list[Record]:
         f'<TextRegion id="r">{inside}</TextRegion></Page></PcGts>',
         encoding="utf-8",
     )
-    return list(iter_engine(path))
+    return list(iter_records(path))
 
 
 def alto(tmp_path: Path, *lines: str) -> list[Record]:
@@ -48,7 +48,7 @@ def alto(tmp_path: Path, *lines: str) -> list[Record]:
         "</PrintSpace></Page></Layout></alto>",
         encoding="utf-8",
     )
-    return list(iter_engine(path))
+    return list(iter_records(path))
 
 
 @given(st.floats(0, 1), st.integers(1, 40))
@@ -150,22 +150,22 @@ def test_rows_that_say_it_of_words_or_lines_only(kind: int) -> None:
 def test_plain_text_is_numbered_and_other_text_is_not(tmp_path: Path) -> None:
     (tmp_path / "p2.txt").write_text("\ufeffle roi\r\n\n le reine \n", encoding="utf-8")
     (tmp_path / "p10.txt").write_text("z", encoding="utf-8")
-    found = list(iter_engine(tmp_path))
+    found = list(iter_records(tmp_path))
     assert [(r.page, r.id, r.text) for r in found] == [
         ("p2", "line-1", "le roi"), ("p2", "line-3", "le reine"), ("p10", "line-1", "z"),
     ]  # fmt: skip
     assert all(r.numbered for r in found)
     (tmp_path / "p2.txt").write_text("a\tle roi\n", encoding="utf-8")
     (tmp_path / "p10.txt").write_text('{"id": "b", "text": "x"}\n', encoding="utf-8")
-    assert [(r.id, r.text) for r in iter_engine(tmp_path)] == [("a", "le roi"), ("b", "x")]
-    assert not any(is_plain(path) for path in engine_files(tmp_path))
+    assert [(r.id, r.text) for r in iter_records(tmp_path)] == [("a", "le roi"), ("b", "x")]
+    assert not any(is_plain(path) for path in record_files(tmp_path))
     (tmp_path / "q.ctm").write_text("c 1 0 1 le\n", encoding="utf-8")
-    assert [r.id for r in iter_engine(tmp_path)] == ["c"]
+    assert [r.id for r in iter_records(tmp_path)] == ["c"]
 
 
 def test_a_folder_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_bytes(b"PK")
     with pytest.raises(InputError, match="CTM"):
-        engine_files(tmp_path)
+        record_files(tmp_path)
     with pytest.raises(InputError, match="no such file"):
-        list(iter_engine(tmp_path / "none"))
+        list(iter_records(tmp_path / "none"))

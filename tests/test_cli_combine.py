@@ -200,6 +200,46 @@ def test_our_recognizers_join_where_there_are_images(
     assert "2 lines have no image in --images" in talk  # TSV rows name no page
 
 
+def test_line_images_are_read_many_at_a_time(
+    here: Run, tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the results of each alone; one that cannot be read costs its line only the image."""
+    import numpy as np
+    from PIL import Image
+
+    from ensemble_htr.pipeline import Pipeline
+
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    images = tmp_path / "lines"
+    images.mkdir()
+    draw = np.random.default_rng(1)
+    for i in range(5):
+        ink = np.where(draw.random((40, 200 + 40 * i)) < 0.1, 0, 255)
+        Image.fromarray(ink.astype(np.uint8)).save(images / f"n{i}.png")
+    (images / "n3.png").write_bytes((images / "n3.png").read_bytes()[:60])
+    (tmp_path / "e.tsv").write_text("".join(f"n{i}\tligne {i}\n" for i in range(6)))
+    (tmp_path / "one.tsv").write_text("n1\tligne 1\n")
+    sizes, read = [], Pipeline.combine_with_images
+    monkeypatch.setattr(
+        Pipeline, "combine_with_images",
+        lambda self, lines, *rest: sizes.append(len(lines)) or read(self, lines, *rest),
+    )  # fmt: skip
+
+    def rows(name: str) -> tuple[dict[str, object], str]:
+        words = ["--engine", f"e={tmp_path / name}", "--model", "tiny", "--no-lm", "--jobs", "1"]
+        words += ["--images", str(images), "-o", "-", "--format", "jsonl"]
+        code, shown, talk = here("combine", *words)
+        assert code == 0, talk
+        return {row["id"]: row for row in map(json.loads, shown.splitlines())}, talk
+
+    found, talk = rows("e.tsv")
+    assert list(found) == [f"n{i}" for i in range(6)] and sizes == [4]
+    assert "n3.png" in talk and "combined without it" in talk
+    (alone,) = rows("one.tsv")[0].values()
+    assert alone["text"] == found["n1"]["text"]
+    assert alone["confidence"] == pytest.approx(found["n1"]["confidence"], abs=1e-3)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("shelf")
 def test_processes_do_what_one_does(here: Run, tmp_path: Path) -> None:

@@ -14,6 +14,14 @@ from ensemble_htr.assets import resolve  # noqa: E402
 from ensemble_htr.errors import EnsembleError, UsageError  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions, fingerprint  # noqa: E402
 from ensemble_htr.types import Hypothesis  # noqa: E402
+from ensemble_htr.errors import UsageError  # noqa: E402
+from ensemble_htr.pipeline import (  # noqa: E402
+    Pipeline,
+    PipelineOptions,
+    fingerprint,
+    unburdened,
+)
+from ensemble_htr.types import Arc, ConfusionNetwork, Hypothesis, Reading, Slot  # noqa: E402
 
 
 @pytest.fixture
@@ -65,6 +73,19 @@ def test_lines_together_read_as_each_alone(load) -> None:  # type: ignore[no-unt
     assert [r.text for r in together] == [r.text for r in alone]
     for one, other in zip(together, alone, strict=True):
         assert one.confidences == pytest.approx(other.confidences, abs=1e-3)
+
+
+def test_a_burdened_page_still_says_who_was_left_out() -> None:
+    network = ConfusionNetwork((Slot((Arc("a"),)),), {"x": ("a",)}, quarantined={"y": "other"})
+    readings = [
+        Reading(("a",), (1.0,), 1.0, network=replace(network, quarantined=left), slots=(0,))
+        for left in ({"y": "other"}, {})
+    ]
+    assert unburdened(readings, 4096) == readings
+    one, two = unburdened(readings, 4097)
+    assert one.network is not None and one.network.quarantined == {"y": "other"}
+    assert one.network.slots == () and one.text == "a"
+    assert two.network is None
 
 
 def _first(pipeline: Pipeline):  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ensemble_htr.assets import sha256_file
-from ensemble_htr.batch.engines import Engine, load_engines
+from ensemble_htr.batch.engines import Engine, MergedLine, load_engines
 from ensemble_htr.batch.journal import HIDDEN, LINES, Finished, Journal
 from ensemble_htr.batch.judging import REVIEW_GROUP, CombineTask, Judging
 from ensemble_htr.batch.merging import Merged, merge
@@ -114,7 +114,7 @@ class _Job:
     def apart(self, merged: Merged) -> tuple[int, int]:
         """How many lines are on no page of the engines, and how many tasks they make."""
         rest = merged.keep_apart(self.owners)
-        return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.picture(*key)))
+        return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.together(key[0])))
 
     def files(self) -> Iterator[Path]:
         """All that the engines consist of, and the images."""
@@ -142,6 +142,15 @@ class _Job:
     def picture(self, page: str, name: str) -> str:
         """The stem of a line's image, "" if there is none."""
         return next((key for key in (page, name) if key in self.images), "")
+
+    def together(self, page: str) -> str:
+        """What lines must share to be read in one task: their page, if there is an image of it."""
+        return page if page in self.images else ""
+
+    def sources(self, lines: Iterable[MergedLine]) -> tuple[PageSource, ...]:
+        """Where the images of some lines are, each once."""
+        keys = dict.fromkeys(self.picture(line.page, line.id) for line in lines)
+        return tuple(self.images[key] for key in keys if key)
 
     def mine(self, order: int) -> bool:
         """Whether this shard does the task at this place."""
@@ -266,27 +275,28 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
             continue
         lines = merged.of_page(stem, owners[stem])
         known = "" if journal is None else journal.finished(stem).fingerprint
-        yield CombineTask(order, stem, lines, path, job.images.get(stem), known, seen)
+        sources = (job.images[stem],) if stem in job.images else ()
+        yield CombineTask(order, stem, lines, path, sources, known, seen)
 
 
 def _parts(job: _Job, merged: Merged, done: AbstractSet[int]) -> Iterator[CombineTask | Outcome]:
     """The lines that are on none of the engines' pages, some at a time."""
-    chunks = _chunks(merged.rest(), lambda line: job.picture(line.page, line.id))
-    for order, (key, lines) in enumerate(chunks, len(job.pages)):
+    chunks = _chunks(merged.rest(), lambda line: job.together(line.page))
+    for order, lines in enumerate(chunks, len(job.pages)):
         if not job.mine(order):
             continue
         wanted = any(line.id == job.options.explain for line in lines)
         if order in done and not wanted:
             yield Outcome(order, f"part {order}", "", "skipped", lines=len(lines))
         else:
-            yield CombineTask(order, f"part {order}", tuple(lines), None, job.images.get(key))
+            yield CombineTask(order, f"part {order}", tuple(lines), None, job.sources(lines))
 
 
-def _chunks(items: Iterable[T], picture: Callable[[T], str]) -> Iterator[tuple[str, list[T]]]:
-    """At most `_CHUNK` items that follow one another and have one picture."""
-    for key, group in itertools.groupby(items, picture):
+def _chunks(items: Iterable[T], together: Callable[[T], str]) -> Iterator[list[T]]:
+    """At most `_CHUNK` items that follow one another and belong together."""
+    for _, group in itertools.groupby(items, together):
         while chunk := list(itertools.islice(group, _CHUNK)):
-            yield key, chunk
+            yield chunk
 
 
 def _report_blind(job: _Job, merged: Merged) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from ensemble_htr.batch.pages import PageOutput, failure, left_out
 from ensemble_htr.batch.progress import captured_warnings
 from ensemble_htr.batch.run import STREAMED, RunOptions
 from ensemble_htr.batch.stamps import fingerprint
+from ensemble_htr.errors import InputError
 from ensemble_htr.io.pages import read_page
 from ensemble_htr.io.results import PageResult, one_line
 from ensemble_htr.io.review import ReviewRow, review_file, review_rows
@@ -27,26 +29,27 @@ if TYPE_CHECKING:
 
 __all__ = ["REVIEW_GROUP", "CombineTask", "Judging"]
 
+_LOG = logging.getLogger("ensemble_htr")
 _TOGETHER = 128  # lines read at a time
 REVIEW_GROUP = "lines"  # rows of lines without a page
 
 
 @dataclass(frozen=True, slots=True)
 class CombineTask:
-    """The lines of one page: of the engines' XML (``xml``), or some that stand alone. ``source``
-    says where their image is."""
+    """The lines of one page: of the engines' XML (``xml``), or some that stand alone. ``sources``
+    say where their images are: one of their page, or those of lines."""
 
     order: int
     key: str
     lines: tuple[MergedLine, ...]
     xml: Path | None = None
-    source: PageSource | None = None
+    sources: tuple[PageSource, ...] = ()
     known: str = ""  # the fingerprint that the page was finished with
     stamp: str = ""
 
     @property
     def pages(self) -> Sequence[tuple[int, str, str]]:
-        where = self.xml or (self.source.path if self.source else None)
+        where = self.xml or (self.sources[0].path if len(self.sources) == 1 else None)
         return [(self.order, self.key, str(where or f"line {self.lines[0].id}"))]
 
     def split(self) -> Sequence[CombineTask]:
@@ -84,8 +87,8 @@ class Judging:
         from ensemble_htr.pipeline import unburdened
 
         page = read_page(xml)
-        if task.source is not None:
-            seen = task.source.read()
+        if task.sources:
+            seen = task.sources[0].read()
             page = replace(page, image=seen.image, frame=seen.frame)
         found = fingerprint(self._output.seed, self._sans_image(page), repr(task.lines))
         base = Outcome(task.order, task.key, str(xml), fingerprint=found, stamp=task.stamp)
@@ -101,9 +104,7 @@ class Judging:
 
     def _lines(self, task: CombineTask, base: Outcome) -> Outcome:
         """Lines without a page of the engines' own: rows of the combined file."""
-        cut: Mapping[str, Line] = {}
-        if task.source is not None:
-            cut = self._cut(task.source.read())[1]
+        cut = self._pictures(task.sources)
         formats = self._output.options.formats or ("jsonl", "txt")
         parts: dict[str, bytes] = {}
         explained: tuple[str, ...] = ()
@@ -143,6 +144,19 @@ class Judging:
             found = dict(zip(seen, read, strict=True))
             for i, given in enumerate(told):
                 yield found[i] if i in found else self._pipeline.combine_line(*given, self._use_lm)
+
+    def _pictures(self, sources: Sequence[PageSource]) -> dict[str, Line]:
+        """The lines of some images. One that cannot be read fails its page; where it is of a line
+        only, that line is combined without it."""
+        found: dict[str, Line] = {}
+        for source in sources:
+            try:
+                found |= self._cut(source.read())[1]
+            except InputError as error:
+                if source.xml is not None or source.whole:
+                    raise
+                _LOG.warning("%s; its line is combined without it", error)
+        return found
 
     def _cut(self, page: Page) -> tuple[Page, Mapping[str, Line]]:
         if not self._pipeline.options.images:

@@ -1,7 +1,8 @@
 """Finding the lines that an engine's rows belong to, in the tables of `ensemble_htr.batch.merging`.
 
 A row finds its line by page and id, an empty page standing for any; on pages where that leaves
-both rows and lines over, by place (where both have one), and what is still over by text. Rows that
+both rows and lines over, by place (where both have one), or by text if nothing on the page was
+found before (else the ids are of one making, and what is over is a line of its own). Rows that
 are only numbered go by their numbers where these fit the page, else by text. Ids that two engines
 have in common by chance (most texts under them have nothing in common) do not count where places
 are known.

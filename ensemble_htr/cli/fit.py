@@ -38,7 +38,7 @@ def fit(
         for error in (error for engine in found for error in engine.broken.values()):
             raise error
         for line in merged.report():
-            click.echo(line, err=True)
+            click.echo(line.replace(f"engine {TRUTH}", "ground truth"), err=True)
         options = PipelineOptions(model, lm=not no_lm)
         judge, report = fit_engines(merged, options, lambda text: click.echo(text, err=True))
     atomic_write(output, dump_judge(judge))

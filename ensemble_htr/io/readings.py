@@ -78,8 +78,9 @@ def record_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    if found := _level(path, 0):
-        return found
+    for look in (_pages_or_lines, _rows):  # a stray text beside folders of pages is not meant
+        if found := _first(path, look, 0):
+            return found
     raise InputError(
         f"{path}: no JSONL, PAGE, ALTO, hOCR, CTM, TSV or TXT file in this folder or below"
     )
@@ -97,25 +98,35 @@ def _first_row(path: Path) -> str:
     return next((row for _, row in numbered_rows(path) if row.strip()), "")
 
 
-def _level(folder: Path, depth: int) -> list[Path]:
+def _first(folder: Path, look: Callable[[Path], list[Path]], depth: int) -> list[Path]:
+    """What ``look`` finds in the folder, else in those below."""
+    found = look(folder)
+    if found or depth == DEEPEST:
+        return found
+    return [file for below in descend(folder) for file in _first(below, look, depth + 1)]
+
+
+def _pages_or_lines(folder: Path) -> list[Path]:
     files = list_files(folder)
-    rows = [f for f in files if f.suffix.lower() == ".jsonl"]
-    if rows:
+    if rows := [f for f in files if f.suffix.lower() == ".jsonl"]:
         if page_files([f for f in files if f.suffix.lower() == ".xml"], quiet=True):
             _LOG.warning("%s: holds both JSONL and XML: read the JSONL", folder)
         return rows
-    found = [path for path, _ in pages_in(folder, quiet=True)] or _texts(folder, files)
-    if found or depth == DEEPEST:
-        return found
-    return [file for below in descend(folder) for file in _level(below, depth + 1)]
-
-
-def _texts(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Texts of lines (what humans wrote, else what an engine read), else files of rows."""
-    kinds = [[f for f in files if f.name.lower().endswith(s)] for s in (*TEXT_SUFFIXES, *_ROWS)]
-    if kinds[0] and kinds[1]:
+    if pages := [path for path, _ in pages_in(folder, quiet=True)]:
+        return pages
+    kinds = [_ending(files, suffix) for suffix in TEXT_SUFFIXES]
+    if all(kinds):
         _LOG.warning("%s: holds both .gt.txt and .pred.txt: read the .gt.txt", folder)
     return next((kind for kind in kinds if kind), [])
+
+
+def _rows(folder: Path) -> list[Path]:
+    files = list_files(folder)
+    return next((found for suffix in _ROWS if (found := _ending(files, suffix))), [])
+
+
+def _ending(files: Sequence[Path], suffix: str) -> list[Path]:
+    return [file for file in files if file.name.lower().endswith(suffix)]
 
 
 def _read(path: Path, in_folder: bool) -> Iterable[Record]:

@@ -163,6 +163,15 @@ def test_plain_text_is_numbered_and_other_text_is_not(tmp_path: Path) -> None:
     assert [r.id for r in iter_records(tmp_path)] == ["c"]
 
 
+def test_a_stray_text_does_not_hide_the_pages_below(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("what this is", encoding="utf-8")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "p.txt").write_text("le roi", encoding="utf-8")
+    assert record_files(tmp_path) == [tmp_path / "readme.txt"]
+    (tmp_path / "b" / "p.jsonl").write_text('{"id": "a", "text": "x"}', encoding="utf-8")
+    assert record_files(tmp_path) == [tmp_path / "b" / "p.jsonl"]
+
+
 def test_a_folder_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_bytes(b"PK")
     with pytest.raises(InputError, match="CTM"):

@@ -24,7 +24,7 @@ __all__ = ["read_ctm"]
 
 _COMMENT, _NOTHING, _SPACE = ";;", "@", "<space>"
 _BEGIN, _NEXT, _END = "<ALT_BEGIN>", "<ALT>", "<ALT_END>"
-_MOST = 20_000  # words of a line
+_MOST = 50_000  # rows of a line
 _UNKNOWN = ("NA", "-")  # what stands for a confidence that is not known
 
 Said = tuple[str, float | None]  # a word and its confidence
@@ -36,7 +36,7 @@ def read_ctm(lines: Iterable[tuple[str, str]]) -> Iterator[Record]:
     """The lines of text in the rows of a CTM, each row with what names its place (``file:number``).
 
     Raises `InputError` naming it for a row that is none, a time or a confidence that is no sane
-    number, alternatives that do not end, more than 20,000 words in a line.
+    number, alternatives that do not end, more than 50,000 rows of a line.
     """
     rows = (_row(where, line) for where, line in lines if _counts(line))
     for (name, channel), group in itertools.groupby(rows, key=lambda row: row[1]):
@@ -83,7 +83,7 @@ def _blocks(rows: Iterable[Row]) -> list[Block]:
     inside, where = False, ""
     for count, (where, _, word, sure) in enumerate(rows, 1):
         if count > _MOST:
-            raise InputError(f"{where}: more than {_MOST} words in one line")
+            raise InputError(f"{where}: more than {_MOST} rows of one line")
         if (word == _BEGIN) if inside else (word in (_NEXT, _END)):
             raise InputError(f"{where}: {word} {'within' if inside else 'without'} {_BEGIN}")
         if word == _BEGIN:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Verdict, page_xml
+from .conftest import NS, Verdict, page_xml
 
 Verb = Callable[..., Verdict]
 PAGE_CONF = page_xml("p").replace("<TextEquiv>", '<TextEquiv conf="{}">')
@@ -19,6 +19,10 @@ ALTO = (
     '<TextLine ID="l0"><String CONTENT="le" {0}/><String CONTENT="p&#232;re" {0}/></TextLine>'
     "</TextBlock></PrintSpace></Page></Layout></alto>"
 )
+
+
+def equiv(text: str, index: int = 0) -> str:
+    return f'<TextEquiv index="{index}"><Unicode>{text}</Unicode></TextEquiv>'
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -73,6 +77,27 @@ def test_10_000_hypotheses(tmp_path: Path, verb: Verb) -> None:
     found = combined(verb, tmp_path / "out", many, write(tmp_path / "b.jsonl", row("le roi 1")))
     assert found.code == 0 and set(texts(tmp_path / "out")) == {"a"}
     assert "of 1 n-best lists the best 100 were kept" in found.talk
+
+
+def test_10_000_rivals_of_lines_and_words(tmp_path: Path, verb: Verb) -> None:
+    """In PAGE of a line and of each of 300 words, in CTM of a word."""
+    line = "".join(equiv(f"le roi {i}", i) for i in range(10_000))
+    words = "".join(
+        f"<Word>{''.join(equiv(f'm{i}x{k}', k) for k in range(100))}</Word>" for i in range(300)
+    )
+    text = equiv(" ".join(f"m{i}x0" for i in range(300)))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "p.xml").write_text(
+        f'<PcGts xmlns="{NS}"><Page imageFilename="p.png" imageWidth="9" imageHeight="9">'
+        f'<TextRegion id="r"><TextLine id="l0">{line}</TextLine>'
+        f'<TextLine id="l1">{words}{text}</TextLine></TextRegion></Page></PcGts>'
+    )
+    rivals = "l0 1 * * <ALT>\n".join(f"l0 1 0 1 w{i} 0.1\n" for i in range(10_000))
+    (tmp_path / "c.ctm").write_text(
+        f"l0 1 * * <ALT_BEGIN>\n{rivals}l0 1 * * <ALT_END>\nl0 1 1 1 roi\n"
+    )
+    found = combined(verb, tmp_path / "out", tmp_path / "a", tmp_path / "c.ctm")
+    assert found.code == 0 and set(texts(tmp_path / "out", "p")) == {"l0", "l1"}
 
 
 @pytest.mark.parametrize("conf", ["NaN", "-1", "97.3", "1e400", "&#233;"])

@@ -85,7 +85,7 @@ a 1 * * <ALT_END>
         ("a 1 * * <ALT>\n", "without <ALT_BEGIN>"),
         ("a 1 * * <ALT_BEGIN>\na 1 * * <ALT_BEGIN>\n", "within <ALT_BEGIN>"),
         ("a 1 * * <ALT_BEGIN>\na 1 0 1 le\n", "before its <ALT_END>"),
-        ("a 1 0 1 le\n" * 20_001, "more than 20000 words"),
+        ("a 1 0 1 le\n" * 50_001, "more than 50000 rows"),
     ],
 )
 def test_what_is_no_row_is_named(text: str, said: str) -> None:

@@ -12,16 +12,19 @@ pytest.importorskip("cv2")
 
 from ensemble_htr.assets import resolve  # noqa: E402
 from ensemble_htr.errors import EnsembleError, UsageError  # noqa: E402
-from ensemble_htr.pipeline import Pipeline, PipelineOptions, fingerprint  # noqa: E402
-from ensemble_htr.types import Hypothesis  # noqa: E402
-from ensemble_htr.errors import UsageError  # noqa: E402
-from ensemble_htr.pipeline import (  # noqa: E402
+from ensemble_htr.pipeline import (  # noqa: E402  # noqa: E402
     Pipeline,
     PipelineOptions,
     fingerprint,
     unburdened,
 )
-from ensemble_htr.types import Arc, ConfusionNetwork, Hypothesis, Reading, Slot  # noqa: E402
+from ensemble_htr.types import (  # noqa: E402
+    Arc,
+    ConfusionNetwork,
+    Hypothesis,  # noqa: E402
+    Reading,
+    Slot,
+)
 
 
 @pytest.fixture

@@ -122,7 +122,10 @@ def _confidences(
     """
     nfc, nfd = (unicodedata.normalize(form, given) for form in ("NFC", "NFD"))
     if row.get("confidences") is not None:
-        values = [confidence_of(v, where) for v in _list(row, "confidences", where)]
+        values = [
+            v if type(v) is float and 0.0 <= v <= 1.0 else confidence_of(v, where)
+            for v in _list(row, "confidences", where)
+        ]
         cuts = [list(graphemes(nfc)), list(given), list(nfc), list(nfd)]
         pieces = next((cut for cut in cuts if len(cut) == len(values)), None)
         if pieces is None:

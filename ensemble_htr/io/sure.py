@@ -96,8 +96,8 @@ def line_of(
 ) -> Heard | None:
     """A line from its ``text``, the confidence of all of it, its words and its rival texts.
 
-    The words' confidences count where they spell the text (a word without one has the line's),
-    else the line's own; a rival word makes a rival line. None without a text.
+    The words' confidences count where they spell the text (a word without one has its share of
+    the line's), else the line's own; a rival word makes a rival line. None without a text.
     """
     if text is None:
         return None
@@ -107,7 +107,8 @@ def line_of(
     found = None
     if words and spelt == " ".join(text.split()):
         text, count = spelt, len(graphemes(spelt))
-        inner = [(w.text, _known(w, sure)) for w in words]
+        each = () if sure is None else evenly(sure, count)
+        inner = [(w.text, w.confidences or each[: len(graphemes(w.text))] or None) for w in words]
         found = spread(inner) if any(w.confidences is not None for w in words) else None
         rivals = [*rivals, *_lines_of(words, sure)]
     if found is None or len(found) != count:  # a mark at a word's start joined what is before it
@@ -131,12 +132,6 @@ def pieced(pieces: Sequence[str], values: Sequence[float], text: str) -> tuple[f
     if not pieces or unicodedata.normalize("NFC", "".join(pieces)) != text:
         return None
     return per_grapheme(pieces, values, text)
-
-
-def _known(word: Word, sure: float | None) -> tuple[float, ...] | None:
-    if word.confidences is not None or sure is None:
-        return word.confidences
-    return evenly(sure, len(graphemes(word.text)))
 
 
 def _lines_of(words: Sequence[Word], sure: float | None) -> list[tuple[str, float | None]]:

@@ -66,7 +66,7 @@ def test_page_confidences_of_glyphs_words_and_lines(tmp_path: Path) -> None:
         tmp_path,
         spelt + other + equiv("lé roi", 0.7),
         equiv("roi", 0.125),
-        other + bare + equiv("roi roi", 0.125),  # a word without: the line's
+        other + bare + equiv("roi roi", 0.0078125),  # a word without: its share of the line's
         other + equiv("le roi", 0.015625),  # words that do not spell the line
         spelt + bare + equiv("lé roi"),
         equiv("roi"),

@@ -86,15 +86,18 @@ def test_fitting_twice_gives_the_same() -> None:
 
 def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path) -> None:
     found = lines(30, [0.05, 0.2])
-    for k, name in enumerate(["a", "b", "truth"]):
+    for k, name in ((0, "a"), (2, "truth")):
         rows = ({"id": x.id, "doc": x.doc, "text": x.rows[k].text} for x in found)
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    engines = [f"--engine={name}={tmp_path / name}.jsonl" for name in "ab"]
+    plain = "".join(x.rows[1].text + "\n" for x in found)  # lines without ids
+    (tmp_path / "b.txt").write_text(plain)
+    engines = [f"--engine=a={tmp_path / 'a.jsonl'}", f"--engine=b={tmp_path / 'b.txt'}"]
     out = tmp_path / "fitted.json"
     truth = str(tmp_path / "truth.jsonl")
     done = CliRunner().invoke(cli, ["fit", truth, *engines, "-o", str(out), "--no-lm"])
     assert done.exit_code == 0 and done.stdout == "", done.output
     assert "vote" in done.stderr and "fitted" in done.stderr
+    assert "engine b: lines matched without a common id: 30 by their order" in done.stderr
     assert set(load_judge(out).facts["engines"]) == {"a", "b"}
     done = CliRunner().invoke(
         cli, ["combine", *engines, "-o", "-", "--no-lm", "--combiner", str(out)]

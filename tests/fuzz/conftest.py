@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-KINDS = 5
+KINDS = 6
 ASKED = int(os.environ.get("ENSEMBLE_HTR_FUZZ", "0"))
 
 settings.register_profile(

@@ -79,6 +79,19 @@ _ROWS: list[dict[str, object]] = [
 ]  # fmt: skip
 _JSONL = "".join(json.dumps(row, ensure_ascii=i % 2 == 0) + "\n" for i, row in enumerate(_ROWS))
 _TSV = "id\ttext\na\tle p\u00e8re\nb\tet la me\u0300re\r\nc\t12\t13\n\nd\t\n"
+_CTM = """;; file channel begin duration word confidence
+a 1 0.00 0.45 le 0.99
+a 1 * * <ALT_BEGIN>
+a 1 0.45 0.30 p\u00e8re 0.6
+a 1 * * <ALT>
+a 1 0.45 0.30 pere NA
+a 1 * * <ALT_END>
+b A 0 1 e
+b A 1 1 t 0.5
+b A 2 0 <space> 1
+b A 2 1 me\u0300re
+c 2 0.5 1e-3 @ -
+"""
 
 SEEDS: dict[str, bytes] = {
     "page": _PAGE.encode(),
@@ -86,5 +99,6 @@ SEEDS: dict[str, bytes] = {
     "hocr": _HOCR.encode(),
     "jsonl": _JSONL.encode(),
     "tsv": _TSV.encode(),
+    "ctm": _CTM.encode(),
 }
-SUFFIXES = {"page": ".xml", "alto": ".xml", "hocr": ".hocr", "jsonl": ".jsonl", "tsv": ".tsv"}
+SUFFIXES = {kind: f".{kind}" for kind in SEEDS} | {"page": ".xml", "alto": ".xml"}

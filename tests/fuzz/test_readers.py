@@ -80,7 +80,7 @@ def load(path: Path) -> None:
 def test_the_seeds_are_whole(kind: str, place: Path) -> None:
     with written(place, SEEDS[kind], SUFFIXES[kind]) as path:
         assert len(load_records(path)) >= 2
-        if kind not in ("jsonl", "tsv"):
+        if kind not in ("jsonl", "tsv", "ctm"):
             read_all(path)
 
 
@@ -96,7 +96,7 @@ def test_pages(kind: str, place: Path) -> None:
     run()
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "tsv"])
+@pytest.mark.parametrize("kind", ["jsonl", "tsv", "ctm"])
 def test_rows(kind: str, place: Path) -> None:
     @settings(settings.get_profile("fuzz"))
     @given(broken(kind), st.sampled_from([SUFFIXES[kind], ".txt", ".jsonl"]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
@@ -19,11 +20,14 @@ __all__ = [
     "Counts",
     "alignment_pairs",
     "char_counts",
+    "coded",
     "edit_counts",
     "edit_distance",
+    "pair_counts",
     "word_counts",
 ]
 
+_LONG = 1_000  # tokens from which on coding pays
 _FIRST_CODE = 0x10000  # distinct tokens become code points from here on (no surrogates above)
 
 
@@ -64,6 +68,15 @@ class Counts:
         return self.hits + self.substitutions + self.insertions
 
     @property
+    def alignment(self) -> int:
+        """Length of the alignment: reference tokens and insertions."""
+        return self.reference + self.insertions
+
+    def over(self, denominator: Literal["reference", "alignment"]) -> int:
+        """What errors are divided by."""
+        return self.alignment if denominator == "alignment" else self.reference
+
+    @property
     def rate(self) -> float:
         """Edits per reference token, a fraction that may exceed 1.
 
@@ -80,6 +93,21 @@ def edit_counts(reference: Sequence[str], reading: Sequence[str]) -> Counts:
         kinds[edit.tag] += 1
     hits = len(reference) - kinds["replace"] - kinds["delete"]
     return Counts(hits, kinds["replace"], kinds["insert"], kinds["delete"])
+
+
+def pair_counts(pairs: Iterable[tuple[str, str]]) -> Counts:
+    """The counts of an alignment, as `alignment_pairs` gives it."""
+    hits = substitutions = insertions = deletions = 0
+    for wanted, read in pairs:
+        if wanted == read:
+            hits += 1
+        elif not wanted:
+            insertions += 1
+        elif not read:
+            deletions += 1
+        else:
+            substitutions += 1
+    return Counts(hits, substitutions, insertions, deletions)
 
 
 def edit_distance(reference: Sequence[str], reading: Sequence[str]) -> int:
@@ -124,10 +152,20 @@ def word_counts(reference: str, reading: str, profile: Profile) -> Counts:
 
 def _as_strings(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
     """Code both sequences as strings of one code point per token, equal where tokens are equal."""
-    joined = "".join(first), "".join(second)
-    if len(joined[0]) == len(first) and len(joined[1]) == len(second):
+    one, two = coded((first, second))
+    return one, two
+
+
+def coded(sequences: Sequence[Sequence[str]]) -> list[str]:
+    """Code token sequences as strings of one code point per token, equal where tokens are equal.
+
+    Up to 256 distinct tokens become the first 256 code points, which RapidFuzz compares fastest.
+    """
+    joined = ["".join(tokens) for tokens in sequences]
+    whole = all(len(text) == len(t) for text, t in zip(joined, sequences, strict=True))
+    if whole and (max(map(len, joined), default=0) < _LONG or all(map(str.isascii, joined))):
         return joined
-    codes: dict[str, str] = {}
-    for token in (*first, *second):
-        codes.setdefault(token, chr(_FIRST_CODE + len(codes)))
-    return "".join(codes[t] for t in first), "".join(codes[t] for t in second)
+    distinct = dict.fromkeys(token for tokens in sequences for token in tokens)
+    first = 0 if len(distinct) <= 256 else _FIRST_CODE
+    codes = {token: chr(first + number) for number, token in enumerate(distinct)}
+    return ["".join(map(codes.__getitem__, tokens)) for tokens in sequences]

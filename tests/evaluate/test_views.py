@@ -67,9 +67,9 @@ def test_the_table_names_its_terms(places: tuple[Path, Path, Path]) -> None:
     truth, good, bad = places
     report = evaluate(truth, [good, ("a-very-long-name-" * 4, bad)])
     text = to_text(report, per_document=True)
-    for term in ("fr-archive: NFC", "21 characters", "6 words", "draws of 2 documents"):
+    for term in ("fr-archive: NFC", "21 characters", "6 words", "95%, over 2 documents"):
         assert term in text
-    for term in ("4.76", "wills", "minus good", "phi", "ECE char", "3 lines scored"):
+    for term in ("4.76", "wills", "minus good", "phi", "ECE character", "3 lines scored"):
         assert term in text
     table = text[text.index("per cent") :]
     assert max(map(len, table.splitlines())) < 200

@@ -64,14 +64,13 @@ def normalisation_only(report: Report) -> list[str]:
     beside each other and gone under another."""
     sentences = []
     for system in report.systems:
-        rates = {report.profile: system.overall.cer.value}
-        rates |= {score.profile: score.cer[system.name] for score in report.beside}
-        most, least = max(rates, key=lambda n: rates[n]), min(rates, key=lambda n: rates[n])
-        if rates[most] > 0:
-            share = 1 - rates[least] / rates[most]
+        edits = {report.profile: system.overall.characters.edits}
+        edits |= {score.profile: score.characters[system.name].edits for score in report.beside}
+        most, least = max(edits, key=lambda n: edits[n]), min(edits, key=lambda n: edits[n])
+        if edits[most] > edits[least]:
+            share = 1 - edits[least] / edits[most]
             sentences.append(
-                f"{system.name}: of {_percent(rates[most])} % CER under {most}, "
-                f"{_percent(rates[most] - rates[least])} points ({share:.0%}) are only "
+                f"{system.name}: of {edits[most]:,} errors under {most}, {share:.1%} are only "
                 f"normalisation: gone under {least}"
             )
     return sentences
@@ -155,7 +154,7 @@ def _errors(report: Report) -> str:
 
 def _words(report: Report) -> str:
     kinds = list(report.systems[0].word_accuracy)
-    head = ["words read exactly (within 1 edit), %", *kinds]
+    head = ["words exact (1 edit), %", *kinds]
     rows = [head]
     for s in report.systems:
         cells = []

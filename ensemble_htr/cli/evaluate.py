@@ -93,7 +93,7 @@ def _write(
 ) -> None:
     import json
 
-    from ensemble_htr.evaluate import to_json, to_tsv
+    from ensemble_htr.evaluate import to_html, to_json, to_tsv
     from ensemble_htr.files import atomic_write
 
     texts: dict[str, str] = {}
@@ -103,6 +103,8 @@ def _write(
         )
     if tsv_file is not None:
         texts[tsv_file] = to_tsv(report).rstrip("\n")
+    if report_file is not None:
+        texts[report_file] = to_html(report, options.facts).rstrip("\n")
     for name, text in texts.items():
         click.echo(text) if name == "-" else atomic_write(Path(name), text + "\n")
 

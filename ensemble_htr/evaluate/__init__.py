@@ -3,6 +3,7 @@
 from ensemble_htr.evaluate.as_json import json_schema, to_json
 from ensemble_htr.evaluate.confidences import confidences
 from ensemble_htr.evaluate.groups import facts_of
+from ensemble_htr.evaluate.page import to_html
 from ensemble_htr.evaluate.profiles import find_profile
 from ensemble_htr.evaluate.report import (
     Calibration,
@@ -51,6 +52,7 @@ __all__ = [
     "json_schema",
     "read_lexicon",
     "score_records",
+    "to_html",
     "to_json",
     "to_text",
     "to_tsv",

@@ -61,7 +61,7 @@ class WordTally:
         """``pairs`` align a line, ``kinds`` are those of its words in order (`word_kinds`).
 
         A word holds all edits between the blanks around it; a blank that was misread is an edit
-        of both of its neighbours, so that a word glued to another is not right.
+        of both of its neighbours, so that a word glued to what was read beside it is not right.
         """
         for faults, of in zip(_faults(pairs), kinds, strict=True):
             for kind in of:
@@ -156,16 +156,23 @@ def _dates(words: Sequence[str]) -> list[bool]:
 
 
 def _faults(pairs: Sequence[tuple[str, str]]) -> Iterator[int]:
-    """Edits of each word of the reference."""
-    word, edits, before = False, 0, 0
-    for wanted, read in (*pairs, (" ", " ")):
+    """Edits of each word of the reference. A blank that was left out glues only what was read."""
+    parts: list[tuple[bool, int, bool]] = []  # a word? its edits, was anything read
+    blanks: list[int] = []  # after each part: right, misread, left out
+    word, edits, read = False, 0, False
+    for wanted, found in (*pairs, (" ", " ")):
         if wanted.isspace() and wanted:
-            fault = int(wanted != read)
-            if word:
-                yield edits + before + fault
-                word, edits, before = False, 0, fault
-            else:
-                before = max(before, fault)
+            parts.append((word, edits, read))
+            blanks.append(0 if wanted == found else 1 if found else 2)
+            word, edits, read = False, 0, False
         else:
-            word = word or bool(wanted)
-            edits += wanted != read
+            word, edits, read = word or bool(wanted), edits + (wanted != found), read or bool(found)
+
+    def fault(blank: int, beside: int) -> int:
+        return int(blank == 1 or (blank == 2 and parts[beside][2]))
+
+    for place, (word, edits, _) in enumerate(parts):
+        if word:
+            before = fault(blanks[place - 1], place - 1) if place else 0
+            after = fault(blanks[place], place + 1) if place + 1 < len(parts) else 0
+            yield edits + before + after

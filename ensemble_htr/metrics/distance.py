@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import Editops, Levenshtein
 
+from ensemble_htr.metrics.bound import distance_bound
 from ensemble_htr.text import Profile
 from ensemble_htr.types import EPSILON
 
@@ -27,6 +28,7 @@ __all__ = [
     "word_counts",
 ]
 
+_LONG_TEXT = 20_000  # tokens from which on a bound pays
 _LONG = 1_000  # tokens from which on coding pays
 _FIRST_CODE = 0x10000  # distinct tokens become code points from here on (no surrogates above)
 
@@ -89,7 +91,7 @@ class Counts:
 def edit_counts(reference: Sequence[str], reading: Sequence[str]) -> Counts:
     """Count the edits that turn ``reference`` into ``reading`` (sequences of non-empty tokens)."""
     kinds = {"replace": 0, "insert": 0, "delete": 0}
-    for edit in Levenshtein.editops(*_as_strings(reference, reading)):
+    for edit in _editops(reference, reading):
         kinds[edit.tag] += 1
     hits = len(reference) - kinds["replace"] - kinds["delete"]
     return Counts(hits, kinds["replace"], kinds["insert"], kinds["delete"])
@@ -111,8 +113,24 @@ def pair_counts(pairs: Iterable[tuple[str, str]]) -> Counts:
 
 
 def edit_distance(reference: Sequence[str], reading: Sequence[str]) -> int:
-    """Levenshtein distance of two token sequences (faster than `edit_counts`: no traceback)."""
-    return Levenshtein.distance(*_as_strings(reference, reading))
+    """Levenshtein distance of two token sequences (faster than `edit_counts`: no traceback).
+
+    Exact at any length: that of two texts of a million characters takes a few seconds.
+    """
+    return _distance(*_as_strings(reference, reading))
+
+
+def _distance(one: str, two: str) -> int:
+    if min(len(one), len(two)) < _LONG_TEXT:
+        return Levenshtein.distance(one, two)
+    return Levenshtein.distance(one, two, score_cutoff=distance_bound(one, two))
+
+
+def _editops(reference: Sequence[str], reading: Sequence[str]) -> Editops:
+    one, two = _as_strings(reference, reading)
+    if min(len(one), len(two)) < _LONG_TEXT:
+        return Levenshtein.editops(one, two)
+    return Levenshtein.editops(one, two, score_hint=_distance(one, two))
 
 
 def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tuple[str, str]]:
@@ -123,7 +141,7 @@ def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tu
     """
     pairs: list[tuple[str, str]] = []
     i = j = 0
-    for edit in Levenshtein.editops(*_as_strings(reference, reading)):
+    for edit in _editops(reference, reading):
         run = edit.src_pos - i  # equal tokens before this edit
         pairs.extend(zip(reference[i : i + run], reading[j : j + run], strict=True))
         i, j = i + run, j + run

@@ -8,7 +8,7 @@ ones is hardly more than one: Carter, Schnepel and Steigerwald, Review of Econom
 2017), but not less than a third of those of equal clusters, below which intervals only get wider.
 Rates are taken on the scale of logarithms, since errors cannot fall below 0 and documents are
 skewed. ``eval/intervals.py`` chose it by simulation: where documents differ in size as archives'
-do, the percentile bootstrap covers 80 % with six documents and 91 % with forty, this 96 and 95 %.
+do, the percentile bootstrap covers 83 % with six documents and 90 % with forty, this 96 and 94 %.
 Nothing is drawn, so the same counts give the same interval.
 """
 

@@ -65,9 +65,10 @@ class Rules:
     case: Literal["keep", "fold"] = "keep"
     accents: Literal["keep", "drop"] = "keep"
     punctuation: Literal["keep", "drop"] = "keep"
-    whitespace: Literal["keep", "collapse", "remove"] = "keep"  # collapse strips ends too
+    whitespace: Literal["keep", "strip", "collapse", "remove"] = "keep"  # collapse strips too
     unread: str = ""  # marks a word nobody could read
     denominator: Literal["reference", "alignment"] = "reference"  # what errors are divided by
+    costs: Literal["unit", "sclite"] = "unit"  # of the alignment: Levenshtein's, or NIST's 4, 3, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Profile:
     unread: str | None = None
     unit: Literal["code point", "grapheme"] = "grapheme"
     denominator: Literal["reference", "alignment"] = "reference"
+    costs: Literal["unit", "sclite"] = "unit"
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """Normalise ``text`` and cut it into tokens (grapheme clusters, or code points)."""
@@ -114,7 +116,15 @@ def make_profile(name: str, description: str, rules: Rules) -> Profile:
                 break
         return text
 
-    return Profile(name, description, apply, rules.unread or None, rules.unit, rules.denominator)
+    return Profile(
+        name,
+        description,
+        apply,
+        rules.unread or None,
+        rules.unit,
+        rules.denominator,
+        rules.costs,
+    )
 
 
 def _steps(rules: Rules) -> list[Callable[[str], str]]:
@@ -147,6 +157,7 @@ def _steps(rules: Rules) -> list[Callable[[str], str]]:
         (rules.punctuation == "drop", _without_punctuation),
         (rules.form != "keep", formed),
         (rules.whitespace == "collapse", lambda t: _SPACE.sub(" ", t).strip()),
+        (rules.whitespace == "strip", str.strip),
         (rules.whitespace == "remove", lambda t: _SPACE.sub("", t)),
     ]  # fmt: skip
     return [step for wanted, step in table if wanted]

@@ -31,11 +31,11 @@ from ensemble_htr.metrics import (
     ErrorAgreement,
     Sites,
     agreement_at,
-    alignment_pairs,
     char_counts,
     corrections,
-    edit_counts,
     pair_counts,
+    profile_counts,
+    profile_pairs,
     sites,
 )
 from ensemble_htr.metrics.bootstrap import LEVEL
@@ -210,7 +210,7 @@ class _Evaluation:
         self, truth: Record, reference: str, tokens: tuple[str, ...], record: Record | None
     ) -> Aligned:
         text = "" if record is None else self.form.apply(record.text)
-        pairs = alignment_pairs(tokens, self.form.cut(text))
+        pairs = profile_pairs(tokens, self.form.cut(text), self.form)
         facts = self.options.facts.of(truth.page, truth.id)
         score = LineScore(
             id=truth.id,
@@ -221,7 +221,7 @@ class _Evaluation:
             letters=has_letter(reference),
             missing=record is None,
             characters=pair_counts(pairs),
-            words=edit_counts(reference.split(), text.split()),
+            words=profile_counts(reference.split(), text.split(), self.form),
             hand=facts.hand,
             kind=facts.kind,
         )

@@ -15,6 +15,8 @@ from ensemble_htr.metrics.distance import (
     edit_counts,
     edit_distance,
     pair_counts,
+    profile_counts,
+    profile_pairs,
     word_counts,
 )
 from ensemble_htr.metrics.intervals import (
@@ -54,6 +56,8 @@ __all__ = [
     "effective_clusters",
     "error_agreement",
     "pair_counts",
+    "profile_counts",
+    "profile_pairs",
     "rate_interval",
     "reliability_bins",
     "review_curve",

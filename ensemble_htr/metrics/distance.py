@@ -14,6 +14,7 @@ from typing import Literal
 from rapidfuzz.distance import Editops, Levenshtein
 
 from ensemble_htr.metrics.bound import distance_bound
+from ensemble_htr.metrics.weighted import sclite_pairs
 from ensemble_htr.text import Profile
 from ensemble_htr.types import EPSILON
 
@@ -25,6 +26,8 @@ __all__ = [
     "edit_counts",
     "edit_distance",
     "pair_counts",
+    "profile_counts",
+    "profile_pairs",
     "word_counts",
 ]
 
@@ -158,14 +161,31 @@ def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tu
     return pairs
 
 
+def profile_pairs(
+    reference: Sequence[str], reading: Sequence[str], profile: Profile
+) -> list[tuple[str, str]]:
+    """Align token sequences with the costs of ``profile``; pairs as `alignment_pairs`."""
+    if profile.costs == "sclite":
+        return sclite_pairs(reference, reading)
+    return alignment_pairs(reference, reading)
+
+
+def profile_counts(reference: Sequence[str], reading: Sequence[str], profile: Profile) -> Counts:
+    """The counts of `profile_pairs`."""
+    if profile.costs == "sclite":
+        return pair_counts(sclite_pairs(reference, reading))
+    return edit_counts(reference, reading)
+
+
 def char_counts(reference: str, reading: str, profile: Profile) -> Counts:
-    """Edits between grapheme clusters of two texts normalised by ``profile`` (rate = CER)."""
-    return edit_counts(profile.tokens(reference), profile.tokens(reading))
+    """Edits between characters of two texts normalised by ``profile`` (rate = CER)."""
+    return profile_counts(profile.tokens(reference), profile.tokens(reading), profile)
 
 
 def word_counts(reference: str, reading: str, profile: Profile) -> Counts:
     """Edits between whitespace-cut words of two texts normalised by ``profile`` (rate = WER)."""
-    return edit_counts(profile.apply(reference).split(), profile.apply(reading).split())
+    words = profile.apply(reference).split(), profile.apply(reading).split()
+    return profile_counts(*words, profile)
 
 
 def _as_strings(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ensemble_htr import __version__
-from ensemble_htr.errors import EnsembleError, MissingDependencyError
+from ensemble_htr.errors import EnsembleError
 from ensemble_htr.evaluate.groups import Facts
 from ensemble_htr.evaluate.plots import Series, chart, nice
 from ensemble_htr.evaluate.report import LineScore, Report, Scores
@@ -39,7 +39,7 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")  # no HTML m
 def to_html(report: Report, facts: Facts = Facts({}, {}, {})) -> str:  # noqa: B008 - frozen
     """The whole document. ``facts`` knows the page files, for the pictures of the worst lines.
 
-    Raises `MissingDependencyError` without Jinja2. A picture that cannot be had is left out.
+    A picture that cannot be had is left out.
     """
     environment = _environment()
     css, js = _resource("page.css"), _resource("page.js")
@@ -93,10 +93,8 @@ Row = tuple[LineScore, ...]  # a line as every system read it
 
 
 def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingDependencyError("Jinja2", "report", "the HTML report") from None
+    import jinja2
+
     loader = jinja2.FunctionLoader(_resource)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
     environment.filters["seen"] = lambda t: t.replace(" ", "␣") or "∅"

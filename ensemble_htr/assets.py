@@ -32,6 +32,7 @@ __all__ = [
     "available",
     "cache_folder",
     "card_line",
+    "data_root",
     "read_lock",
     "resolve",
     "sha256_file",
@@ -211,6 +212,12 @@ def card_line(folder: Path) -> str:
     paragraphs = (" ".join(p.split()) for p in re.split(r"\n\s*\n|^#.*$", text, flags=re.MULTILINE))
     prose = next((p for p in paragraphs if p and p[0] not in "-|<"), "")
     return re.split(r"(?<=[.:;]) ", prose, maxsplit=1)[0].rstrip(":;")
+
+
+def data_root() -> Path:
+    """Where recipes look for their texts and lists: ``$ENSEMBLE_HTR_DATA``, else
+    ``../shared/data``."""
+    return Path(os.environ.get("ENSEMBLE_HTR_DATA", "") or "../shared/data")
 
 
 def cache_folder() -> Path:

@@ -10,14 +10,22 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensemble_htr import __version__, jit, registry
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.combine import Backward, Judge, JudgeModel, load_judge, plain_judge
+from ensemble_htr.combine import (
+    Backward,
+    ImageScorer,
+    Judge,
+    JudgeModel,
+    LinesScorer,
+    load_judge,
+    plain_judge,
+)
 from ensemble_htr.config import to_mapping
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
@@ -26,9 +34,11 @@ from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.rectify import RectifyOptions
+from ensemble_htr.lexicon import Lexicon, NameList, NameVoice, WordVoice, explain_names
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
-from ensemble_htr.types import Hypothesis, Line, Page, Posteriors, Reading
+from ensemble_htr.scoring import lines_scorer
+from ensemble_htr.types import ConfusionNetwork, Hypothesis, Line, Page, Posteriors, Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
 _LOG = logging.getLogger("ensemble_htr")
-_NEVER = -1e6  # log-probability of a text that a recognizer's alphabet cannot write
 _TOGETHER = 128  # lines whose posteriors are in memory at once
 _MANY = 4096  # lines of a page that are cut at once
 Written = dict[str, tuple[Hypothesis, list[Hypothesis]]]  # recognizer: its row, its fused n-best
@@ -60,6 +69,7 @@ class Pipeline:
     cache: LineCache | None = None
     segmenter: Segmenter | None = None  # None where no images are read
     words: Decoder | None = None  # reads what the recognizers saw once more, word by word
+    lexicon: Lexicon | None = None  # says of every reading what its names are or might be
 
     @classmethod
     def load(cls, options: PipelineOptions | None = None) -> Pipeline:
@@ -76,9 +86,11 @@ class Pipeline:
         segmenter = _segmenter(options.segmenter) if options.images else None
         seed = _seed(config, options.segmenter)
         cache = None if options.cache is None else LineCache(options.cache, seed)
-        judging, products = Judge(judge, lm, _voices(plan)), plan.products()
-        return cls(options, config, recognizers, decoders, lm, judging, products, notices, cache,
-                   segmenter, _word_reader(plan))  # fmt: skip
+        words, lexicon = _lists({**plan.lexicons, **plan.own_lists})
+        judge = judge.hearing((f"names-{name}" for name in plan.own_lists), _OWN_LIST)
+        judging = Judge(judge, lm, _voices(plan, words, lexicon))
+        return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
+                   cache, segmenter, _word_reader(plan), lexicon)  # fmt: skip
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -139,16 +151,18 @@ class Pipeline:
 
     def read_lines(self, lines: Sequence[Line]) -> list[Reading]:
         """Read rectified lines with all recognizers together, some at a time."""
-        starts = range(0, len(lines), _TOGETHER)
-        return [r for i in starts for r in self._read_together(lines[i : i + _TOGETHER])]
+        return self.combine_with_images(lines, [()] * len(lines))
 
-    def _read_together(self, lines: Sequence[Line]) -> list[Reading]:
+    def _read_together(
+        self,
+        lines: Sequence[Line],
+        rows: Sequence[Sequence[Hypothesis]],
+        alternatives: Sequence[Sequence[Hypothesis]],
+        use_lm: bool = True,
+    ) -> list[Reading]:
         heard = [r.posteriors(lines) for r in self.recognizers]
-        written = self.written(heard)
-        return [
-            self.judge_line([each[i] for each in heard], written=written[i])
-            for i in range(len(lines))
-        ]
+        each = list(zip(*heard, strict=True)) if heard else [()] * len(lines)
+        return self.judge_lines(each, list(zip(rows, alternatives, strict=True)), use_lm)
 
     def written(self, heard: Sequence[Sequence[Posteriors]]) -> list[Written]:
         """What the decoders of the recognizers that have one write, line by line (they write many
@@ -173,18 +187,21 @@ class Pipeline:
     ) -> Reading:
         """Judge readings of any engines (distinct ``source``) without an image."""
         network = SumOfPairsAligner().align(rows, alternatives)
-        return self.judge.read(network, use_lm=use_lm)
+        return self._named(self.judge.read(network, use_lm=use_lm))
 
-    def combine_with_image(
+    def combine_with_images(
         self,
-        line: Line,
-        rows: Sequence[Hypothesis],
-        alternatives: Sequence[Hypothesis] = (),
+        lines: Sequence[Line],
+        rows: Sequence[Sequence[Hypothesis]],
+        alternatives: Sequence[Sequence[Hypothesis]] = (),
         use_lm: bool = True,
-    ) -> Reading:
-        """Judge foreign readings together with our own recognizers' of the same line image."""
-        posteriors = [r.posteriors([line])[0] for r in self.recognizers]
-        return self.judge_line(posteriors, rows, alternatives, use_lm)
+    ) -> list[Reading]:
+        """Judge foreign readings together with our own recognizers' of the same line images, some
+        lines at a time; ``rows[i]`` and ``alternatives[i]`` are those of ``lines[i]``."""
+        others = alternatives or [()] * len(lines)
+        starts = range(0, len(lines), _TOGETHER)
+        parts = [slice(i, i + _TOGETHER) for i in starts]
+        return [r for p in parts for r in self._read_together(lines[p], rows[p], others[p], use_lm)]
 
     def hypotheses(
         self, posteriors: Sequence[Posteriors], written: Written | None = None
@@ -212,42 +229,14 @@ class Pipeline:
             alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
 
-    def scorer(self, posteriors: Sequence[Posteriors]) -> Callable[..., Mapping[str, list[float]]]:
-        """The forced scores of any texts by every recognizer that has seen this line.
+    def scorer(self, posteriors: Sequence[Posteriors]) -> ImageScorer:
+        """The forced scores of any texts by every recognizer that has seen this line."""
+        score = self.lines_scorer([posteriors])
+        return lambda texts: score({0: texts})[0]
 
-        A decoder is asked about the texts that are likeliest by all CTC scores (`SearchOptions`);
-        of the others it is taken to say what its encoder says, from its likeliest text downwards.
-        """
-
-        def score(texts: Sequence[tuple[str, ...]]) -> Mapping[str, list[float]]:
-            heard = [[max(s, _NEVER) for s in ctc_score(p, texts)] for p in posteriors]
-            said: dict[str, list[float]] = {}
-            for recognizer, p, own in zip(self.recognizers, posteriors, heard, strict=True):
-                name = recognizer.name
-                if isinstance(recognizer, WritingRecognizer):
-                    said[name] = self._dictated(recognizer, p, texts, own, heard)
-                    name = f"{name}-ctc"
-                said[name] = own
-            return said
-
-        return score
-
-    def _dictated(
-        self,
-        recognizer: WritingRecognizer,
-        posteriors: Posteriors,
-        texts: Sequence[tuple[str, ...]],
-        own: Sequence[float],
-        heard: Sequence[Sequence[float]],
-    ) -> list[float]:
-        total = [sum(scores) for scores in zip(*heard, strict=True)]
-        order = sorted(range(len(texts)), key=lambda i: (-total[i], texts[i]))
-        asked, rest = order[: self.config.search.dictated], order[self.config.search.dictated :]
-        told = recognizer.dictate(posteriors, [texts[i] for i in asked])
-        said = dict(zip(asked, (max(s, _NEVER) for s in told), strict=True))
-        best = max(asked, key=lambda i: (said[i], -i), default=0)
-        said |= {i: said[best] + min(0.0, own[i] - own[best]) for i in rest}
-        return [said[i] for i in range(len(texts))]
+    def lines_scorer(self, heard: Sequence[Sequence[Posteriors]]) -> LinesScorer:
+        """The same for many lines, ``heard`` by every recognizer each."""
+        return lines_scorer(self.recognizers, heard, self.config.search.dictated)
 
     def lm_fits(self, texts: Iterable[str]) -> tuple[bool, float]:
         """Whether foreign text is likely enough under the LM to let it speak, and the mean bits
@@ -266,15 +255,38 @@ class Pipeline:
         rows: Sequence[Hypothesis] = (),
         alternatives: Sequence[Hypothesis] = (),
         use_lm: bool = True,
-        written: Written | None = None,
     ) -> Reading:
         """Judge one line from its posteriors, one of each recognizer, and foreign readings."""
-        own, own_alternatives = self.hypotheses(posteriors, written)
-        taken = {row.source for row in rows}
-        if clash := sorted(taken & {row.source for row in own}):
-            raise UsageError(f"engine '{clash[0]}' has the name of our own recognizer: rename it")
-        network = SumOfPairsAligner().align([*rows, *own], [*alternatives, *own_alternatives])
-        return self.judge.read(network, self.scorer(posteriors), use_lm)
+        return self.judge_lines([posteriors], [(rows, alternatives)], use_lm)[0]
+
+    def judge_lines(
+        self,
+        heard: Sequence[Sequence[Posteriors]],
+        foreign: Sequence[tuple[Sequence[Hypothesis], Sequence[Hypothesis]]] = (),
+        use_lm: bool = True,
+    ) -> list[Reading]:
+        """Judge many lines, each from the posteriors of every recognizer and the rows and
+        alternatives of other engines; as one by one, but quicker."""
+        written = self.written(list(zip(*heard, strict=True)))
+        networks = []
+        for i, posteriors in enumerate(heard):
+            rows, alternatives = foreign[i] if foreign else ((), ())
+            taken = {row.source for row in rows}
+            own, own_alternatives = self.hypotheses(posteriors, written[i])
+            if clash := sorted(taken & {row.source for row in own}):
+                raise UsageError(
+                    f"engine '{clash[0]}' has the name of our own recognizer: rename it"
+                )
+            aligner = SumOfPairsAligner()
+            networks.append(aligner.align([*rows, *own], [*alternatives, *own_alternatives]))
+        readings = self.judge.read_many(networks, self.lines_scorer(heard), use_lm)
+        return [self._named(reading) for reading in readings]
+
+    def _named(self, reading: Reading) -> Reading:
+        if self.lexicon is None:
+            return reading
+        notes = explain_names(reading, self.lexicon)
+        return replace(reading, names=tuple(note.as_row() for note in notes)) if notes else reading
 
 
 def _segmenter(name: str) -> Segmenter:
@@ -292,8 +304,16 @@ def _seed(config: ModelConfig, segmenter: str) -> str:
 
 def unburdened(readings: Iterable[Reading], lines: int) -> list[Reading]:
     """Readings of a page of so many ``lines`` as they can be kept in memory: with more than 4,096
-    the networks, the larger part by far, are let go (alternatives can then not be written)."""
-    return [r if lines <= _MANY else replace(r, network=None, slots=()) for r in readings]
+    the networks, the larger part by far, are let go (alternatives can then not be written), all but
+    what was left out of them."""
+    return [r if lines <= _MANY else _unburdened(r) for r in readings]
+
+
+def _unburdened(reading: Reading) -> Reading:
+    left = reading.network.quarantined if reading.network is not None else {}
+    return replace(
+        reading, network=ConfusionNetwork((), quarantined=left) if left else None, slots=()
+    )
 
 
 def _load_lm(path: Path, tables: bool) -> LanguageModel:
@@ -304,9 +324,25 @@ def _load_lm(path: Path, tables: bool) -> LanguageModel:
     return lm.load(path, "tables" if packed and tables else "auto")
 
 
-def _voices(plan: Plan) -> list[TextVoice]:
+_OWN_LIST = 0.7  # weight of a user's list, which no judge was fitted with: that of given names
+_WORDS = "words"  # the list of a lexicon that has the words of the language, and no names
+
+
+def _lists(paths: Mapping[str, Path]) -> tuple[list[NameList], Lexicon | None]:
+    """The words of the language, and the lists of names."""
+    lists = [NameList.load(path, name) for name, path in paths.items()]
+    names = [each for each in lists if each.name != _WORDS]
+    return [each for each in lists if each.name == _WORDS], Lexicon(names) if names else None
+
+
+def _voices(plan: Plan, words: Sequence[NameList], lexicon: Lexicon | None) -> list[TextVoice]:
     """Those who judge whole texts beside the language model."""
-    return [] if plan.backward is None else [Backward(_load_lm(plan.backward, False))]
+    voices: list[TextVoice] = []
+    if plan.backward is not None:
+        voices.append(Backward(_load_lm(plan.backward, False)))
+    names = lexicon.lists if lexicon is not None else ()
+    voices += [WordVoice(each, names) for each in words]
+    return [*voices, *NameVoice.each(lexicon)] if lexicon is not None else voices
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

@@ -16,6 +16,7 @@ from ensemble_htr.decode.pyctc import WordOptions
 from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.io.select import Selection
 from ensemble_htr.layout.preprocess import Preprocess
+from ensemble_htr.lexicon.shelf import lists_of
 from ensemble_htr.types import SearchOptions
 
 __all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of"]
@@ -28,6 +29,7 @@ class ModelConfig:
     recognizers: tuple[str, ...]
     lm: str = ""  # "" = none
     backward: str = ""  # a model built with ``lm build --backward``, a further voice; "" = none
+    lexicon: str = ""  # lists of names and words, each a further voice; "" = none
     combiner: str = ""  # file in the ensemble's folder; "" = unfitted
     beam: BeamOptions = field(default_factory=BeamOptions)
     search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
@@ -43,6 +45,8 @@ class PipelineOptions:
     recognizers: tuple[str, ...] | None = None  # a subset; None = all of the model's
     combiner: Path | None = None  # another judge file
     lm: bool = True
+    lexicon: bool = True  # False: the model's lists of names and words are silent
+    lexicons: tuple[Path, ...] = ()  # the user's own lists, heard beside them
     images: bool = True  # False: post-processor only, neither torch nor OpenCV is loaded
     cache: Path | None = None  # folder that keeps cut lines from one run to the next
     select: Selection = Selection()  # which lines and regions of marked pages are read
@@ -60,7 +64,14 @@ def fingerprint_of(
     options: PipelineOptions, config: ModelConfig, products: Mapping[str, str]
 ) -> str:
     """sha256 over all that decides the text but for the pages themselves."""
-    named = {"model", "recognizers", "combiner", "images"}  # speak through their products
+    named = {
+        "model",
+        "recognizers",
+        "combiner",
+        "images",
+        "lexicon",
+        "lexicons",
+    }  # speak through their products
     facts = {
         "products": dict(products),
         "config": to_mapping(config),
@@ -82,6 +93,8 @@ class Plan:
     judge: Path | None
     backward: Path | None
     weights: Mapping[str, Path]  # by recognizer
+    lexicons: Mapping[str, Path]  # by list, the model's
+    own_lists: Mapping[str, Path]  # the user's
     words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
 
     @classmethod
@@ -93,12 +106,15 @@ class Plan:
         if options.combiner is None and judge is not None and not judge.exists():
             judge = None
         words = config.words.on and options.lm and options.images
+        spoken = options.lm and config.lm
         return cls(
             config,
-            _find_lm(config.lm) if options.lm and config.lm else None,
+            _find_lm(config.lm) if spoken else None,
             judge,
-            _find_lm(config.backward) if options.lm and config.lm and config.backward else None,
+            _find_lm(config.backward) if spoken and config.backward else None,
             {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
+            _model_lists(config, options) if spoken else {},
+            _own_lists(options) if spoken else {},
             _find_words(folder, config.words) if words else {},
         )
 
@@ -108,6 +124,8 @@ class Plan:
         files |= {"combiner": self.judge} if self.judge is not None else {}
         files |= {f"lm/{self.config.lm}": self.lm} if self.lm is not None else {}
         files |= {f"lm/{self.config.backward}": self.backward} if self.backward is not None else {}
+        lists = {**self.lexicons, **self.own_lists}
+        files |= {f"lexicons/{name}": path for name, path in lists.items()}
         return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
 
 
@@ -126,6 +144,23 @@ def _find_lm(name: str) -> Path:
     if not found:
         raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
     return found[0]
+
+
+def _model_lists(config: ModelConfig, options: PipelineOptions) -> dict[str, Path]:
+    wanted = config.lexicon and options.lexicon
+    return lists_of(resolve("lexicons", config.lexicon)) if wanted else {}
+
+
+def _own_lists(options: PipelineOptions) -> dict[str, Path]:
+    """The user's lists, each called as its file; ``own-NAME`` never clashes with a model's."""
+    found: dict[str, Path] = {}
+    for path in options.lexicons:
+        own = lists_of(path) if path.is_dir() else {path.name.split(".")[0]: path}
+        for name, file in own.items():
+            if (called := f"own-{name}") in found:
+                raise UsageError(f"--lexicon {path}: '{name}' is given twice; rename one of them")
+            found[called] = file
+    return found
 
 
 def _find_words(folder: Path, words: WordOptions) -> dict[str, Path]:

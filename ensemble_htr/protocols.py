@@ -84,8 +84,11 @@ class WritingRecognizer(PosteriorRecognizer, Protocol):
     ) -> list[list[Hypothesis]]:
         """For each line what its decoder writes, best first."""
 
-    def dictate(self, heard: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]:
-        """Natural-log probability of each text, token by token and then the end."""
+    def dictate(
+        self, heard: Sequence[Posteriors], texts: Sequence[Sequence[Sequence[str]]]
+    ) -> list[list[float]]:
+        """Natural-log probability of each of the rival ``texts[i]`` of line ``i``, token by token
+        and then the end."""
 
 
 class TextScorer(Protocol):

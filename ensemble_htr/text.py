@@ -36,6 +36,7 @@ _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi",
 _SPACE = re.compile(r"\s+")
 _BREAK = re.compile(r"\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_FIRST_MARK = "\u0300"  # no character below combines with another
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _STRUCK = re.compile(r"<[^<>]*>|>[^<>]*<")
 _STRIKES = str.maketrans(dict.fromkeys("<>", ""))
@@ -245,7 +246,7 @@ def graphemes(text: str) -> tuple[str, ...]:
     A practical subset of UAX #29: combining marks (Mn, Me, Mc), variation selectors and
     zero-width joiners stay with the character before them.
     """
-    if text.isascii():
+    if text.isascii() or max(text) < _FIRST_MARK:
         return tuple(text)
     clusters: list[str] = []
     for char in text:

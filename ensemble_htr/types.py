@@ -242,6 +242,7 @@ class Reading:
     network: ConfusionNetwork | None = None
     slots: tuple[int, ...] = ()
     without_lm: str | None = None
+    names: tuple[Mapping[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.confidences) != len(self.tokens):

@@ -19,7 +19,8 @@ from typing import Any
 import click
 
 from ensemble_htr.evaluate import Report, score_records, to_json
-from ensemble_htr.io.records import Record, load_records
+from ensemble_htr.io.readings import load_records
+from ensemble_htr.io.records import Record
 from ensemble_htr.io.sources import PageSource
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import profile

@@ -48,7 +48,7 @@ def test_rows_of_any_engine_are_kept_and_judged(
     out = tmp_path / "out"
     code, shown, talk = here("combine", *engines, "-o", out, "--no-lm", "--explain", "a")
     assert code == 0, talk
-    names = [".ensemble-htr", "combined.jsonl", "combined.txt", "review.csv"]
+    names = [".ensemble-htr", "combined.jsonl", "combined.txt", "matching.json", "review.csv"]
     assert sorted(p.name for p in out.iterdir()) == names
     rows = rows_of(out / "combined.jsonl")
     assert [row["id"] for row in rows] == ["a", "b", "c", "d"]
@@ -61,10 +61,31 @@ def test_rows_of_any_engine_are_kept_and_judged(
         assert "".join(char["text"] for char in row["chars"]) == row["text"]  # type: ignore
         assert all(0 <= c["confidence"] <= 1 for c in row["chars"] + row["words"])  # type: ignore
     assert "engine z: 2 of 4 lines are missing" in talk and "4 lines done" in talk
-    assert shown.startswith(" a  (") and "prernier" in shown
+    assert shown.startswith("a  (") and "prernier" in shown
+
+    assert "> r " in shown and "x, z 0.90" in shown and "y; " not in shown
+    said = json.loads((out / "matching.json").read_text())
+    assert said["lines"] == 4 and [e["lines"] for e in said["engines"]] == [3, 3, 2]
+    assert [e["matched"]["id"] for e in said["engines"]] == [0, 2, 2]
+    assert said["engines"][1]["examples"] == ["d"]
 
     back = here("combine", "--engine", f"w={out / 'combined.jsonl'}", "-o", "-", "--no-lm")
     assert back[0] == 0 and back[1].splitlines() == texts
+
+
+@pytest.mark.usefixtures("shelf")
+def test_an_engine_that_read_another_line_is_told(here: Run, tmp_path: Path) -> None:
+    same, other = "Monsieur le maire de la ville de Paris", "quatorze francs cinquante centimes"
+    for name, text in (("x", same), ("y", same.replace("v", "u")), ("z", other)):
+        (tmp_path / f"{name}.tsv").write_text(f"a\t{text}\nb\tle roi\n")
+    words = [w for n in "xyz" for w in ("--engine", f"{n}={tmp_path / n}.tsv")]
+    out = tmp_path / "out"
+    code, shown, talk = here("combine", *words, "--no-lm", "-o", out, "--explain", "a")
+    assert code == 0 and "engine z: left out of 1 line where" in talk and "(a)" in talk
+    one, two = rows_of(out / "combined.jsonl")
+    assert one["text"] == same and one["quarantined"] == {"z": other}
+    assert "quarantined" not in two
+    assert f"{other}   (left out: another line)" in shown
 
 
 @pytest.mark.usefixtures("shelf")
@@ -95,7 +116,7 @@ def test_pages_come_back_as_copies_of_the_first_engines(
     assert code == 0 and "1 lines are on no page" in talk, talk
     out = tmp_path / "out"
     assert sorted(p.name for p in out.iterdir()) == [
-        ".ensemble-htr", "combined.jsonl", "p.jsonl", "p.xml", "review.csv",
+        ".ensemble-htr", "combined.jsonl", "matching.json", "p.jsonl", "p.xml", "review.csv",
     ]  # fmt: skip
     assert [row["text"] for row in rows_of(out / "p.jsonl")] == ["le jour", "du mois"]
     assert [row["id"] for row in rows_of(out / "combined.jsonl")] == ["q"]
@@ -177,6 +198,46 @@ def test_our_recognizers_join_where_there_are_images(
     code, shown, talk = here(*words[:-4], "-o", "-", "--format", "jsonl")
     assert code == 0 and [json.loads(r)["id"] for r in shown.splitlines()] == ["l03", "ghost"]
     assert "2 lines have no image in --images" in talk  # TSV rows name no page
+
+
+def test_line_images_are_read_many_at_a_time(
+    here: Run, tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the results of each alone; one that cannot be read costs its line only the image."""
+    import numpy as np
+    from PIL import Image
+
+    from ensemble_htr.pipeline import Pipeline
+
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    images = tmp_path / "lines"
+    images.mkdir()
+    draw = np.random.default_rng(1)
+    for i in range(5):
+        ink = np.where(draw.random((40, 200 + 40 * i)) < 0.1, 0, 255)
+        Image.fromarray(ink.astype(np.uint8)).save(images / f"n{i}.png")
+    (images / "n3.png").write_bytes((images / "n3.png").read_bytes()[:60])
+    (tmp_path / "e.tsv").write_text("".join(f"n{i}\tligne {i}\n" for i in range(6)))
+    (tmp_path / "one.tsv").write_text("n1\tligne 1\n")
+    sizes, read = [], Pipeline.combine_with_images
+    monkeypatch.setattr(
+        Pipeline, "combine_with_images",
+        lambda self, lines, *rest: sizes.append(len(lines)) or read(self, lines, *rest),
+    )  # fmt: skip
+
+    def rows(name: str) -> tuple[dict[str, object], str]:
+        words = ["--engine", f"e={tmp_path / name}", "--model", "tiny", "--no-lm", "--jobs", "1"]
+        words += ["--images", str(images), "-o", "-", "--format", "jsonl"]
+        code, shown, talk = here("combine", *words)
+        assert code == 0, talk
+        return {row["id"]: row for row in map(json.loads, shown.splitlines())}, talk
+
+    found, talk = rows("e.tsv")
+    assert list(found) == [f"n{i}" for i in range(6)] and sizes == [4]
+    assert "n3.png" in talk and "combined without it" in talk
+    (alone,) = rows("one.tsv")[0].values()
+    assert alone["text"] == found["n1"]["text"]
+    assert alone["confidence"] == pytest.approx(found["n1"]["confidence"], abs=1e-3)
 
 
 @pytest.mark.slow

@@ -11,9 +11,20 @@ pytest.importorskip("torch", reason="needs the extra [recognize]")
 pytest.importorskip("cv2")
 
 from ensemble_htr.assets import resolve  # noqa: E402
-from ensemble_htr.errors import UsageError  # noqa: E402
-from ensemble_htr.pipeline import Pipeline, PipelineOptions, fingerprint  # noqa: E402
-from ensemble_htr.types import Hypothesis  # noqa: E402
+from ensemble_htr.errors import EnsembleError, UsageError  # noqa: E402
+from ensemble_htr.pipeline import (  # noqa: E402  # noqa: E402
+    Pipeline,
+    PipelineOptions,
+    fingerprint,
+    unburdened,
+)
+from ensemble_htr.types import (  # noqa: E402
+    Arc,
+    ConfusionNetwork,
+    Hypothesis,  # noqa: E402
+    Reading,
+    Slot,
+)
 
 
 @pytest.fixture
@@ -49,11 +60,35 @@ def test_a_page_of_many_lines_is_read_some_at_a_time(load, monkeypatch) -> None:
 def test_foreign_readings_join_ours(load) -> None:  # type: ignore[no-untyped-def]
     pipeline = load(lm=False)
     _, lines = _first(pipeline)
-    reading = pipeline.combine_with_image(lines[0], [Hypothesis("abbyy", tuple("le dix"))])
+    (reading,) = pipeline.combine_with_images(lines[:1], [[Hypothesis("abbyy", tuple("le dix"))]])
     assert reading.network is not None
     assert {"abbyy", "crnn", "crnn-b"} <= set(reading.network.sources)
     with pytest.raises(UsageError, match="rename"):
-        pipeline.combine_with_image(lines[0], [Hypothesis("crnn", tuple("le"))])
+        pipeline.combine_with_images(lines[:1], [[Hypothesis("crnn", tuple("le"))]])
+
+
+def test_lines_together_read_as_each_alone(load) -> None:  # type: ignore[no-untyped-def]
+    pipeline = load(lm=False)
+    _, lines = _first(pipeline)
+    rows = [[Hypothesis("abbyy", tuple(f"le {i}"))] for i in range(6)]
+    together = pipeline.combine_with_images(lines[:6], rows)
+    alone = [pipeline.combine_with_images([x], [r])[0] for x, r in zip(lines, rows, strict=False)]
+    assert [r.text for r in together] == [r.text for r in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.confidences == pytest.approx(other.confidences, abs=1e-3)
+
+
+def test_a_burdened_page_still_says_who_was_left_out() -> None:
+    network = ConfusionNetwork((Slot((Arc("a"),)),), {"x": ("a",)}, quarantined={"y": "other"})
+    readings = [
+        Reading(("a",), (1.0,), 1.0, network=replace(network, quarantined=left), slots=(0,))
+        for left in ({"y": "other"}, {})
+    ]
+    assert unburdened(readings, 4096) == readings
+    one, two = unburdened(readings, 4097)
+    assert one.network is not None and one.network.quarantined == {"y": "other"}
+    assert one.network.slots == () and one.text == "a"
+    assert two.network is None
 
 
 def _first(pipeline: Pipeline):  # type: ignore[no-untyped-def]
@@ -152,3 +187,31 @@ def test_a_decoder_is_asked_about_the_likeliest_texts(load) -> None:  # type: ig
     best = max(few["writer"][i] for i in asked)
     assert all(-1e9 < few["writer"][i] <= best for i in range(len(texts)))
     assert few["writer"][texts.index(("é",))] < -1e5  # no net can write it
+
+
+def test_lists_of_names_are_heard_and_explained(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Berthier\nBarthier\n", encoding="utf-8")
+    rows = [Hypothesis("a", tuple("chez M. Berthicr")), Hypothesis("b", tuple("chez M. Berthier"))]
+    silent, heard = load(images=False), load(images=False, lexicons=(mine,))
+    assert silent.fingerprint() != heard.fingerprint()
+    assert silent.combine_line(rows).names == ()
+    reading = heard.combine_line(rows)
+    assert reading.text == "chez M. Berthier"
+    (note,) = reading.names
+    assert (note["list"], note["entry"], note["distance"]) == ("own-mine", "Berthier", 0.0)
+    assert [other["entry"] for other in note["others"]] == ["Barthier"]
+    slot = next(s for s in reading.network.slots if len(s.arcs) > 1)
+    assert all("names-own-mine" in arc.evidence for arc in slot.arcs)
+    assert (
+        heard.combine_line(rows, use_lm=False).text == silent.combine_line(rows, use_lm=False).text
+    )
+
+
+def test_a_list_given_twice_is_one_clear_line(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    mine = tmp_path / "mine.txt"
+    mine.write_text("Berthier\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="'mine' is given twice"):
+        load(images=False, lexicons=(mine, mine))
+    with pytest.raises(EnsembleError, match="No such file"):
+        load(images=False, lexicons=(tmp_path / "none.txt",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ensemble_htr.assets import sha256_file
-from ensemble_htr.batch.engines import Engine, load_engines
+from ensemble_htr.batch.engines import Engine, MergedLine, load_engines
 from ensemble_htr.batch.journal import HIDDEN, LINES, Finished, Journal
 from ensemble_htr.batch.judging import REVIEW_GROUP, CombineTask, Judging
 from ensemble_htr.batch.merging import Merged, merge
@@ -26,6 +27,7 @@ from ensemble_htr.batch.spool import Spool
 from ensemble_htr.batch.stamps import seed_of, settled, stamp
 from ensemble_htr.batch.talk import listed, say, told
 from ensemble_htr.errors import InputError, OutputError, UsageError
+from ensemble_htr.files import atomic_write
 from ensemble_htr.io.review import REVIEW, clear_review
 from ensemble_htr.io.sources import PageSource, find_pages
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CombineOptions", "combine"]
 
+MATCHING = "matching.json"  # how the engines' rows found their lines
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
 _JOB = "/job"  # the journal's key for all pages together; no page is called so
@@ -74,6 +77,8 @@ class _Job:
         from ensemble_htr.plan import fingerprint
 
         engines = load_engines(combined.engines)
+        seed = seed_of(fingerprint(models), options, models.images, *(e.name for e in engines))
+        engines.sort(key=lambda engine: not engine.xml)  # whose pages are written name the lines
         pages: dict[str, Path] = {}
         for engine in engines:
             for stem, path in engine.xml.items():
@@ -84,7 +89,7 @@ class _Job:
             engines,
             options,
             models,
-            seed_of(fingerprint(models), options, models.images, *(e.name for e in engines)),
+            seed,
             pages,
             {source.stem: source for source in found},
             shard,
@@ -96,14 +101,20 @@ class _Job:
         return "page" if self.pages else "part"
 
     @property
-    def only(self) -> str | None:
-        """The page of all lines that name none, if there is but one."""
-        return next(iter(self.pages)) if len(self.pages) == 1 else None
+    def owners(self) -> dict[str, int]:
+        """The number of the engine whose page is written, of each page; -1 for one that is not,
+        since some engine's file of it is broken."""
+        broken = {f for engine in self.engines for f in engine.broken}
+        found: dict[str, int] = {}
+        for number, engine in enumerate(self.engines):
+            for stem, file in engine.xml.items():
+                found[stem] = -1 if file in broken else found.get(stem, number)
+        return found
 
     def apart(self, merged: Merged) -> tuple[int, int]:
         """How many lines are on no page of the engines, and how many tasks they make."""
-        rest = merged.keep_apart([*self.pages, ""] if self.only is not None else self.pages)
-        return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.picture(*key)))
+        rest = merged.keep_apart(self.owners)
+        return rest, sum(1 for _ in _chunks(merged.rest_keys(), lambda key: self.together(key[0])))
 
     def files(self) -> Iterator[Path]:
         """All that the engines consist of, and the images."""
@@ -131,6 +142,15 @@ class _Job:
     def picture(self, page: str, name: str) -> str:
         """The stem of a line's image, "" if there is none."""
         return next((key for key in (page, name) if key in self.images), "")
+
+    def together(self, page: str) -> str:
+        """What lines must share to be read in one task: their page, if there is an image of it."""
+        return page if page in self.images else ""
+
+    def sources(self, lines: Iterable[MergedLine]) -> tuple[PageSource, ...]:
+        """Where the images of some lines are, each once."""
+        keys = dict.fromkeys(self.picture(line.page, line.id) for line in lines)
+        return tuple(self.images[key] for key in keys if key)
 
     def mine(self, order: int) -> bool:
         """Whether this shard does the task at this place."""
@@ -164,7 +184,8 @@ def combine(
         if before is None:
             partly = shard != (1, 1) or run_options.retry_failed
             if summary.exit_code == 0 and not partly:
-                journal.record(_JOB, Finished("job", settled(seen)), [REVIEW], summary.lines, 0.0)
+                finished, names = Finished("job", settled(seen)), [REVIEW, MATCHING]
+                journal.record(_JOB, finished, names, summary.lines, 0.0)
         refresh_review(run_options.out, journal)
     return _finished(summary, job)
 
@@ -184,6 +205,8 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
     assert out is not None
     with merge(job.engines, out / HIDDEN) as merged:
         rest, parts = job.apart(merged)
+        matching = json.dumps(merged.summary(), ensure_ascii=False, indent=1)
+        atomic_write(out / MATCHING, (matching + "\n").encode("utf-8", "replace"))
         if not rest:
             return _run(job, merged, (rest, parts), Folder(out, journal), journal)
         content = job.content()
@@ -216,9 +239,11 @@ def _run(
     for name, count in merged.missing.items():
         if count:
             say(f"engine {name}: {count} of {len(merged)} lines are missing")
+    for line in merged.report():
+        say(line)
     rest, parts = apart
     if rest and job.pages:
-        say(f"{rest} lines are on no page of an engine with XML: see combined.jsonl")
+        say(f"{rest} lines are on no page that is written: see combined.jsonl")
     if job.images:
         _report_blind(job, merged)
     texts = merged.sample() if job.models.lm else []
@@ -235,6 +260,7 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
     failed = {} if journal is None else journal.attempts()
     retry = job.options.retry_failed
     broken = {file: error for engine in job.engines for file, error in engine.broken.items()}
+    owners = job.owners
     for order, (stem, path) in enumerate(job.pages.items()):
         before = failed.get(stem)
         if not job.mine(order) or (retry and before is None):
@@ -247,29 +273,30 @@ def _pages(job: _Job, merged: Merged, journal: Journal | None) -> Iterator[Combi
         if bad := [broken[file] for file in files if file in broken]:
             yield Outcome(order, stem, str(path), "failed", str(bad[0]), stamp=seen)
             continue
-        lines = merged.of_page(stem, unnamed=stem == job.only)
+        lines = merged.of_page(stem, owners[stem])
         known = "" if journal is None else journal.finished(stem).fingerprint
-        yield CombineTask(order, stem, lines, path, job.images.get(stem), known, seen)
+        sources = (job.images[stem],) if stem in job.images else ()
+        yield CombineTask(order, stem, lines, path, sources, known, seen)
 
 
 def _parts(job: _Job, merged: Merged, done: AbstractSet[int]) -> Iterator[CombineTask | Outcome]:
     """The lines that are on none of the engines' pages, some at a time."""
-    chunks = _chunks(merged.rest(), lambda line: job.picture(line.page, line.id))
-    for order, (key, lines) in enumerate(chunks, len(job.pages)):
+    chunks = _chunks(merged.rest(), lambda line: job.together(line.page))
+    for order, lines in enumerate(chunks, len(job.pages)):
         if not job.mine(order):
             continue
         wanted = any(line.id == job.options.explain for line in lines)
         if order in done and not wanted:
             yield Outcome(order, f"part {order}", "", "skipped", lines=len(lines))
         else:
-            yield CombineTask(order, f"part {order}", tuple(lines), None, job.images.get(key))
+            yield CombineTask(order, f"part {order}", tuple(lines), None, job.sources(lines))
 
 
-def _chunks(items: Iterable[T], picture: Callable[[T], str]) -> Iterator[tuple[str, list[T]]]:
-    """At most `_CHUNK` items that follow one another and have one picture."""
-    for key, group in itertools.groupby(items, picture):
+def _chunks(items: Iterable[T], together: Callable[[T], str]) -> Iterator[list[T]]:
+    """At most `_CHUNK` items that follow one another and belong together."""
+    for _, group in itertools.groupby(items, together):
         while chunk := list(itertools.islice(group, _CHUNK)):
-            yield key, chunk
+            yield chunk
 
 
 def _report_blind(job: _Job, merged: Merged) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from ensemble_htr.errors import InputError, UsageError, XMLError
 from ensemble_htr.io.finding import page_stem
 from ensemble_htr.io.pages import page_count, page_format
-from ensemble_htr.io.records import Record, iter_records, record_files
+from ensemble_htr.io.readings import is_plain, iter_records, record_files
+from ensemble_htr.io.records import Record
 from ensemble_htr.types import Hypothesis
 
 __all__ = ["Engine", "MergedLine", "Rows", "engine_argument", "load_engines"]
@@ -28,11 +29,12 @@ class Engine:
     xml: Mapping[str, Path]
     files: tuple[Path, ...] = ()
     broken: Mapping[Path, InputError] = field(default_factory=dict)
+    plain: bool = False  # its lines have no ids, but numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The records at ``path``, read anew each time; raises `InputError` as `load_records`, but for
+    """The records at ``path``, read anew each time; raises `InputError` as `iter_records`, but for
     ``pages``: what is wrong with these goes into ``broken``."""
 
     path: Path
@@ -87,7 +89,7 @@ def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
             if (kind or file.suffix.lower() == ".xml") and _is_one_page(file, kind):
                 xml[page_stem(file, kind)] = file
         rows = Rows(path, frozenset(xml.values()))
-        loaded[name] = Engine(name, path, rows, xml, files, rows.broken)
+        loaded[name] = Engine(name, path, rows, xml, files, rows.broken, any(map(is_plain, files)))
     return list(loaded.values())
 
 

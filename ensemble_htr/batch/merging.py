@@ -10,61 +10,41 @@ import itertools
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ensemble_htr.batch.engines import Engine, MergedLine
+from ensemble_htr.batch.linking import TABLES, Found, Linker, decoded, encoded
 from ensemble_htr.errors import InputError, OutputError, printable
 from ensemble_htr.files import temporary_name
-from ensemble_htr.io.records import twice_error
+from ensemble_htr.io.records import Record, twice_error
+from ensemble_htr.io.sure import spread_record
 from ensemble_htr.text import graphemes, profile
 from ensemble_htr.types import Hypothesis
 
 __all__ = ["Merged", "merge"]
 
 _LEAST = -20.0  # log-probability of a character that an engine gives confidence 0
+_LEAST_SHARE = math.exp(_LEAST)
+_LONGEST = 5_000  # characters of a line: what is longer is a page, and takes half a minute to align
+_MOST_NBEST = 100  # readings of one engine's n-best list
+_WAYS = ("place", "order", "text")  # to a line without a common id
 _PLAIN = profile("plain")  # foreign text loses nothing but invisible characters
-_TABLES = """
-CREATE TABLE lines (position INTEGER PRIMARY KEY, page, id, doc);
-CREATE INDEX line_ids ON lines (id, page);
-CREATE INDEX line_pages ON lines (page);
-CREATE TABLE rows (n INTEGER, engine INTEGER, page, id, doc, data, line INTEGER);
-CREATE UNIQUE INDEX row_ids ON rows (engine, id, page);
-CREATE INDEX row_lines ON rows (line, engine);
-CREATE TABLE lonely (position INTEGER, page, id);
-CREATE INDEX lonely_ids ON lonely (id);
-CREATE TABLE apart (page PRIMARY KEY)
-"""
-# Of one engine (?1), where ?2 is the empty page: a line finds the row of its own page and id, or
-# else the only row of its id if either of them is on no page in particular.
-_EXACT = """UPDATE rows SET line = (
-        SELECT position FROM lines WHERE lines.id = rows.id AND lines.page = rows.page
-    ) WHERE engine = ?1 AND line IS NULL"""
-_LONELY = """INSERT INTO lonely SELECT position, page, id FROM lines WHERE NOT EXISTS (
-        SELECT 1 FROM rows WHERE engine = ?1 AND rows.id = lines.id AND rows.page = lines.page
-    ) AND EXISTS (
-        SELECT 1 FROM rows WHERE engine = ?1 AND rows.id = lines.id
-            AND (rows.page = ?2 OR lines.page = ?2)
-    )"""
-_AMBIGUOUS = """SELECT id FROM lonely WHERE (
-        SELECT COUNT(*) FROM lines WHERE lines.id = lonely.id
-    ) > 1 OR (
-        SELECT COUNT(*) FROM rows WHERE engine = ?1 AND rows.id = lonely.id
-            AND (rows.page = ?2 OR lonely.page = ?2)
-    ) > 1 ORDER BY position LIMIT 1"""
-_LOOSE = """UPDATE rows SET line = (SELECT position FROM lonely WHERE lonely.id = rows.id)
-    WHERE engine = ?1 AND line IS NULL AND EXISTS (
-        SELECT 1 FROM lonely WHERE lonely.id = rows.id AND (lonely.page = ?2 OR rows.page = ?2))"""
-_NAME = """UPDATE lines SET (page, doc) = (
-        SELECT rows.page, CASE WHEN lines.doc = ?2 THEN rows.doc ELSE lines.doc END
-        FROM rows WHERE engine = ?1 AND line = position
-    ) WHERE page = ?2 AND EXISTS (
-        SELECT 1 FROM rows WHERE engine = ?1 AND line = position AND rows.page != ?2)"""
-_EXTRA = """INSERT INTO lines SELECT ?2 - 1 + ROW_NUMBER() OVER (ORDER BY n), page, id, doc
-    FROM rows WHERE engine = ?1 AND line IS NULL"""
-_JOINED = """SELECT position, lines.page, lines.id, lines.doc, engine, data
-    FROM lines JOIN rows ON line = position WHERE {} ORDER BY position, engine"""
-_REST = "lines.page NOT IN (SELECT page FROM apart)"
+_READ = "EXISTS (SELECT 1 FROM rows WHERE line = position AND data IS NOT NULL)"
+_JOINED = """SELECT position, lines.page, lines.id, lines.doc, engine, text, data, sure
+    FROM lines JOIN rows ON line = position WHERE data IS NOT NULL AND {}
+    ORDER BY position, engine"""
+_OF_PAGE = """SELECT position, own.page, own.id, lines.doc, rows.engine, rows.text, rows.data,
+        rows.sure
+    FROM rows AS own JOIN lines ON position = own.line JOIN rows ON rows.line = position
+    WHERE own.engine = ? AND own.page = ? AND rows.data IS NOT NULL
+    ORDER BY position, rows.engine"""
+_REST = """NOT EXISTS (
+        SELECT 1 FROM rows AS own JOIN apart ON apart.page = own.page AND apart.engine = own.engine
+        WHERE own.line = position
+    ) AND NOT EXISTS (SELECT 1 FROM apart WHERE apart.page = lines.page AND apart.engine < 0)"""
 
 
 def merge(engines: Sequence[Engine], folder: Path | None = None) -> Merged:
@@ -76,8 +56,8 @@ def merge(engines: Sequence[Engine], folder: Path | None = None) -> Merged:
     """
     merged = Merged(engines, folder)
     try:
-        for number, engine in enumerate(engines):
-            merged.add(number, engine)
+        for number, engine in sorted(enumerate(engines), key=lambda pair: pair[1].plain):
+            merged.add(number, engine)  # those whose lines are but numbered come last
     except BaseException:
         merged.close()
         raise
@@ -88,8 +68,8 @@ class Merged:
     """All lines that any engine has, in the order of the first engine that has it; iterate over
     it as often as you like, and close it (or use it as a context manager).
 
-    Two rows are one line by the rules of `match_records`: the same page and id, an empty page
-    standing for any.
+    Which rows are one line `ensemble_htr.batch.linking` decides: those of one page and id, else of
+    one place, else of like texts.
     """
 
     def __init__(self, engines: Sequence[Engine], folder: Path | None) -> None:
@@ -97,47 +77,85 @@ class Merged:
         self._path = None if folder is None else folder / temporary_name()
         self._base = sqlite3.connect(self._path or "", isolation_level=None)
         for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN",
-                          *_TABLES.split(";")):  # fmt: skip
+                          *TABLES.split(";")):  # fmt: skip
             self._base.execute(statement)
-        self._size = 0
-        self._rows: list[int] = []
+        self._linker = Linker(self._base, engines)
+        self._rows = [0] * len(engines)
+        self._found = [Found() for _ in engines]
+        self._shortened = [0] * len(engines)
 
     @property
     def missing(self) -> dict[str, int]:
         """For each engine how many of the lines it lacks."""
-        return {n: self._size - k for n, k in zip(self._names, self._rows, strict=True)}
+        return {n: len(self) - k for n, k in zip(self._names, self._rows, strict=True)}
 
     def __len__(self) -> int:
-        return self._size
+        query = f"SELECT COUNT(*) FROM lines WHERE {_READ}"
+        return int(self._base.execute(query).fetchone()[0])
+
+    def summary(self) -> dict[str, Any]:
+        """How every engine's rows found their lines, for ``matching.json``."""
+        engines: list[dict[str, Any]] = []
+        for name, rows, found in zip(self._names, self._rows, self._found, strict=True):
+            by_id = rows - found.extra - found.ways.total() if engines else 0
+            engines.append({
+                "name": name,
+                "lines": rows,
+                "missing": len(self) - rows,
+                "matched": {"id": by_id, **{way: found.ways[way] for way in _WAYS}},
+                "unmatched": found.extra,
+                "examples": list(found.examples),
+            })  # fmt: skip
+        return {"schema": 1, "lines": len(self), "engines": engines}
+
+    def report(self) -> list[str]:
+        """What is worth saying of how lines were matched, a line each."""
+        said = []
+        for name, found, cut in zip(self._names, self._found, self._shortened, strict=True):
+            ways = [f"{found.ways[w]} by their {w}" for w in _WAYS if found.ways[w]]
+            if ways:
+                said.append(f"engine {name}: lines matched without a common id: {', '.join(ways)}")
+            if found.extra:
+                those = ", ".join(printable(example, 60) for example in found.examples)
+                said.append(
+                    f"engine {name}: {found.extra} lines match no line of the engines before it "
+                    f"({those}{', ...' if found.extra > len(found.examples) else ''})"
+                )
+            if cut:
+                said.append(
+                    f"engine {name}: of {cut} n-best lists the best {_MOST_NBEST} were kept"
+                )
+        return said
 
     def __iter__(self) -> Iterator[MergedLine]:
         return self._lines("1")
 
-    def of_page(self, stem: str, *, unnamed: bool = False) -> tuple[MergedLine, ...]:
-        """The lines of a page; with ``unnamed`` also those that are on no page in particular."""
-        other = _raw("") if unnamed else _raw(stem)
-        return tuple(self._lines("lines.page IN (?, ?)", _raw(stem), other))
+    def of_page(self, stem: str, engine: int) -> tuple[MergedLine, ...]:
+        """The lines of a page under the ids that this engine (by its number) has for them."""
+        return tuple(self._grouped(self._base.execute(_OF_PAGE, (engine, encoded(stem)))))
 
-    def keep_apart(self, stems: Iterable[str]) -> int:
-        """Let `rest` leave out the lines of these pages; returns how many lines it has then."""
+    def keep_apart(self, stems: Mapping[str, int]) -> int:
+        """Let `rest` leave out the lines that stand on the page of this stem as this engine has it
+        (by its number; -1: all lines of the page); returns how many lines it has then."""
         self._base.execute("DELETE FROM apart")
-        for stem in stems:
-            self._base.execute("REPLACE INTO apart VALUES (?)", (_raw(stem),))
-        return int(self._base.execute(f"SELECT COUNT(*) FROM lines WHERE {_REST}").fetchone()[0])
+        pages = ((encoded(stem), engine) for stem, engine in stems.items())
+        self._base.executemany("REPLACE INTO apart VALUES (?, ?)", pages)
+        query = f"SELECT COUNT(*) FROM lines WHERE {_READ} AND {_REST}"
+        return int(self._base.execute(query).fetchone()[0])
 
     def rest(self) -> Iterator[MergedLine]:
-        """The lines on other pages than those that `keep_apart` names."""
+        """The lines that `keep_apart` does not name."""
         return self._lines(_REST)
 
     def rest_keys(self) -> Iterator[tuple[str, str]]:
         """Page and id of the lines of `rest`."""
-        rows = self._base.execute(f"SELECT page, id FROM lines WHERE {_REST} ORDER BY position")
-        return ((_text(page), _text(name)) for page, name in rows)
+        query = f"SELECT page, id FROM lines WHERE {_READ} AND {_REST} ORDER BY position"
+        return ((decoded(page), decoded(name)) for page, name in self._base.execute(query))
 
     def sample(self, most: int = 300) -> list[str]:
         """Texts taken evenly from all lines, to see what language they are in; a function of the
         set of engines."""
-        step = max(1, self._size // most)
+        step = max(1, self._linker.size // most)
         return [
             row.text
             for line in self._lines("position % ? = 0", step)
@@ -157,60 +175,67 @@ class Merged:
         self.close()
 
     def _lines(self, condition: str, *values: object) -> Iterator[MergedLine]:
-        found = self._base.execute(_JOINED.format(condition), values)
+        return self._grouped(self._base.execute(_JOINED.format(condition), values))
+
+    def _grouped(self, found: Iterable[tuple[Any, ...]]) -> Iterator[MergedLine]:
         for (_, page, name, doc), group in itertools.groupby(found, key=lambda row: row[:4]):
             rows: list[Hypothesis] = []
             alternatives: list[Hypothesis] = []
-            for *_, engine, data in group:
-                row, more = _hypotheses(self._names[engine], data)
+            for *_, engine, text, data, sure in group:
+                row, more = _hypotheses(self._names[engine], text, data, sure)
                 rows.append(row)
                 alternatives += more
-            yield MergedLine(_text(name), _text(page), _text(doc), tuple(rows), tuple(alternatives))
+            key = decoded(name), decoded(page), decoded(doc)
+            yield MergedLine(*key, tuple(rows), tuple(alternatives))
 
     def add(self, number: int, engine: Engine) -> None:
         """Take the rows of the next engine in; lines that nobody had before come last."""
         try:
-            self._rows.append(self._insert(number, engine))
-            self._match(number, engine)
+            self._insert(number, engine)
+            self._found[number] = self._linker.link(number)
         except sqlite3.OperationalError as error:
             raise OutputError(
                 f"{self._path or 'the temporary folder'}: the engines' rows cannot be sorted "
                 f"there: {error}; make room there"
             ) from None
 
-    def _insert(self, number: int, engine: Engine) -> int:
-        query, count = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, NULL)", 0
-        for count, record in enumerate(engine.records, 1):  # noqa: B007
-            data = json.dumps([record.text, record.confidences, record.nbest])
-            key = _raw(record.page), _raw(record.id), _raw(record.doc)
+    def _insert(self, number: int, engine: Engine) -> None:
+        query = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+        for count, record in enumerate(engine.records, 1):
+            key = encoded(record.page), encoded(record.id), encoded(record.doc)
+            said = (None, None) if record.silent else self._said(number, engine, record)
+            values = (count, number, *key, record.text, *said, record.numbered)
             try:
-                self._base.execute(query, (count, number, *key, data))
+                self._base.execute(query, values)
             except sqlite3.IntegrityError:
                 raise twice_error(engine.path, record.page, record.id) from None
-        return count
+            self._rows[number] += not record.silent
 
-    def _match(self, number: int, engine: Engine) -> None:
-        one, two = (number,), (number, _raw(""))
-        self._base.execute(_EXACT, one)
-        self._base.execute("DELETE FROM lonely")
-        self._base.execute(_LONELY, two)
-        if (found := self._base.execute(_AMBIGUOUS, two).fetchone()) is not None:
+    def _said(self, number: int, engine: Engine, record: Record) -> tuple[str, bytes | None]:
+        """What is kept of a record beside its text: its n-best list and its confidences."""
+        longest = max((len(text) for text, _ in record.nbest), default=0)
+        if max(longest, len(record.text)) > _LONGEST:
             raise InputError(
-                f"{engine.name}: line id '{printable(_text(found[0]), 80)}' occurs on several "
-                "pages, and rows without a 'page' do not say which is meant; add \"page\" to them"
+                f"{engine.path}: the text of line '{printable(record.id, 80)}' has more than "
+                f"{_LONGEST} characters; give every line of the page a row of its own"
             )
-        self._base.execute(_LOOSE, two)
-        self._base.execute(_NAME, two)
-        self._size += self._base.execute(_EXTRA, (number, self._size)).rowcount
-        self._base.execute(_EXACT, one)
+        nbest = record.nbest
+        if len(nbest) > _MOST_NBEST:
+            nbest = tuple(reversed(dict(reversed(nbest)).items()))[:_MOST_NBEST]
+            self._shortened[number] += 1
+        sure = spread_record(record)
+        packed = None if sure is None else array("d", sure).tobytes()
+        return json.dumps(nbest) if nbest else "", packed
 
 
-def _hypotheses(engine: str, data: str) -> tuple[Hypothesis, list[Hypothesis]]:
+def _hypotheses(
+    engine: str, text: str, data: str, sure: bytes | None
+) -> tuple[Hypothesis, list[Hypothesis]]:
     """The engine's reading and its n-best list, best first."""
-    text, confidences, nbest = json.loads(data)
     tokens = _PLAIN.tokens(text)
+    nbest = json.loads(data) if data else []
     scores = {_PLAIN.tokens(t): score for t, score in reversed(nbest)}
-    logprobs = None if confidences is None else _logprobs(text, confidences, tokens)
+    logprobs = None if sure is None else _logprobs(text, array("d", sure), tokens)
     more = [Hypothesis(engine, t, score=score) for t, score in reversed(scores.items())]
     return Hypothesis(engine, tokens, logprobs, score=scores.get(tokens)), more
 
@@ -220,8 +245,11 @@ def _logprobs(
 ) -> tuple[float, ...] | None:
     """The confidences as natural logarithms, one for each token that the profile leaves; None
     where the profile rearranged the text."""
+    given = graphemes(text)
+    if given == tokens:
+        return tuple(math.log(sure) if sure > _LEAST_SHARE else _LEAST for sure in confidences)
     kept: list[tuple[str, float]] = []
-    for token, sure in zip(graphemes(text), confidences, strict=True):
+    for token, sure in zip(given, confidences, strict=True):
         token = " " if token.isspace() else _PLAIN.apply(token)
         if token == " " and kept and kept[-1][0] == " ":
             kept[-1] = " ", min(sure, kept[-1][1])
@@ -231,13 +259,4 @@ def _logprobs(
         kept.pop()
     if tuple(token for token, _ in kept) != tuple(tokens):
         return None
-    return tuple(math.log(sure) if sure > math.exp(_LEAST) else _LEAST for _, sure in kept)
-
-
-def _raw(text: str) -> bytes:
-    """As SQLite may hold any of it: names of files need not be UTF-8."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogatepass")
+    return tuple(math.log(sure) if sure > _LEAST_SHARE else _LEAST for _, sure in kept)

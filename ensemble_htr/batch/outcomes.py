@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, Self
 
 __all__ = ["Outcome", "RunSummary", "State", "Task"]
@@ -34,6 +34,7 @@ class Outcome:
     kept: int = 0
     explained: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()  # engine, line whose reading of its was quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class RunSummary:
     explained: tuple[str, ...] = ()
     given_up: tuple[tuple[str, str], ...] = ()  # failed too often before: not tried
     before: int = 0  # lines of parts that were finished before
+    left_out: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    """Of each engine how many of its readings were quarantined, and the first lines of them."""
 
     @property
     def exit_code(self) -> int:

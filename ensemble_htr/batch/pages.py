@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PageOutput",
     "failure",
+    "left_out",
     "refresh_review",
     "require_other_folder",
     "run_pages",
@@ -77,7 +78,7 @@ class PageOutput:
         """``base`` with ``result`` rendered; raises `EnsembleError` where the writers do."""
         options, page = self.options, result.page
         formats, lines = self.formats(page), result.readings
-        base = replace(base, lines=len(lines))
+        base = replace(base, lines=len(lines), left_out=left_out(result))
         if options.out is None:
             data = b"".join(writer(f).render(result, options.write) for f in formats)
             return replace(base, parts=((formats[0], data),))
@@ -97,7 +98,18 @@ class PageOutput:
             return ()
         from ensemble_htr.report import explain
 
-        return (explain(f"{result.page.stem} {wanted}", result.readings[wanted]),)
+        name = f"{result.page.stem} {wanted}".strip()
+        return (explain(name, result.readings[wanted], evidence=True),)
+
+
+def left_out(result: PageResult) -> tuple[tuple[str, str], ...]:
+    """The engines whose readings were quarantined, with the line's page and id."""
+    return tuple(
+        (engine, "/".join(filter(None, (result.page.stem, name))))
+        for name, reading in result.readings.items()
+        if reading.network is not None
+        for engine in reading.network.quarantined
+    )
 
 
 def failure(base: Outcome, error: Exception) -> Outcome:

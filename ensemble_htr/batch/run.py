@@ -20,6 +20,7 @@ from ensemble_htr.io.results import WriteOptions
 __all__ = ["STREAMED", "RunOptions", "cores", "formats_argument", "run"]
 
 STREAMED = ("txt", "jsonl")  # formats that can follow one another in one stream
+_EXAMPLES = 3  # lines named of those that an engine was left out of
 _MOST_JOBS = 8  # by default: a worker with our recognizers takes about half a gigabyte
 
 T = TypeVar("T", bound=Task)
@@ -139,6 +140,7 @@ class _Tally:
         self._failed: list[tuple[str, str]] = []
         self._given_up: list[tuple[str, str]] = []
         self._explained: list[str] = []
+        self._left_out: dict[str, tuple[int, tuple[str, ...]]] = {}
 
     def take(self, outcome: Outcome) -> None:
         for notice in outcome.notices:
@@ -156,6 +158,9 @@ class _Tally:
             self._counts["lines"] += outcome.lines
         self._counts["kept"] += outcome.kept
         self._explained += outcome.explained
+        for engine, line in outcome.left_out:
+            count, lines = self._left_out.get(engine, (0, ()))
+            self._left_out[engine] = count + 1, (*lines, line)[:_EXAMPLES]
         self._progress.advance(outcome.lines, outcome.state == "done")
 
     def summary(self) -> RunSummary:
@@ -169,6 +174,7 @@ class _Tally:
             explained=tuple(self._explained),
             given_up=tuple(self._given_up),
             before=self._counts["before"],
+            left_out=self._left_out,
         )
 
 

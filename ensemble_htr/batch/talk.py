@@ -48,8 +48,14 @@ def told(summary: RunSummary, unit: str = "page") -> str:
 
 
 def listed(summary: RunSummary, retried: bool) -> Iterator[str]:
-    """The failed pages once more, where other lines came between; with ``retried`` also that there
-    were none to try again."""
+    """Which engines were left out of lines; the failed pages once more, where other lines came
+    between; with ``retried`` also that there were none to try again."""
+    for engine, (count, lines) in sorted(summary.left_out.items()):
+        named = ", ".join(printable(line, 60) for line in lines)
+        yield (
+            f"engine {engine}: left out of {count} line{'s' * (count != 1)} where it reads another "
+            f"line than the rest ({named}{', ...' if count > len(lines) else ''})"
+        )
     if retried and not (summary.done or summary.failed):
         yield "no page of these has failed before: nothing to try again"
     if summary.done + summary.skipped + len(summary.failed) > _FEW:

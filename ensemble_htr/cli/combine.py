@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("combine")
 @click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
-              help="An engine's output: PAGE, ALTO, JSONL or TSV (repeat).")  # fmt: skip
+              help="An engine's PAGE, ALTO, hOCR, JSONL, TSV, CTM or TXT (repeat).")  # fmt: skip
 @click.option("-o", "--output", required=True, type=_PATH, help="Folder to write into; - = stdout.")
 @click.option("--images", type=_PATH, metavar="DIR",
               help="Pages or line images, for our own recognizers to join in.")  # fmt: skip
@@ -27,6 +27,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Combine without the language model.")
+@click.option("--no-lexicon", is_flag=True, help="Combine without the model's lists of names.")
+@click.option("--lexicon", "lexicons", multiple=True, type=_PATH, metavar="PATH",
+              help="Your own list of names or places: .txt, .csv, .tsv (repeat).")  # fmt: skip
 @click.option("--explain", metavar="LINE", help="Print how the line of this id was chosen.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Processes. [1, with much to do more]")
 @click.option("--shard", metavar="i/n", help="Only every n-th page, beginning with the i-th.")
@@ -35,13 +38,15 @@ _PATH = click.Path(path_type=Path)
 def combine(
     engines: tuple[str, ...], output: Path, images: Path | None, recognizers: str | None,
     formats: str | None, alternatives: int, glyphs: bool, model: str,
-    combiner: Path | None, no_lm: bool, explain: str | None,
-    jobs: int | None, shard: str | None, retry_failed: bool, overwrite: bool,
+    combiner: Path | None, no_lm: bool, no_lexicon: bool, lexicons: tuple[Path, ...],
+    explain: str | None, jobs: int | None, shard: str | None, retry_failed: bool,
+    overwrite: bool,
 ) -> int:  # fmt: skip
     """Merge what engines read, with a confidence for every character, word and line.
 
-    Lines are matched by page and id. Engines with page XML give a copy of the first one's pages
-    with the merged text; JSONL and TSV give combined.jsonl and combined.txt.
+    Lines are matched by page and id, else by place, else by number (plain lines) or text. Engines
+    with page XML give a copy of the first one's pages with the merged text; what is on none of
+    these pages goes into combined.jsonl and combined.txt.
     """
     from ensemble_htr.batch import (
         CombineOptions,
@@ -60,7 +65,9 @@ def combine(
     out = None if str(output) == "-" else output
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
-    options = PipelineOptions(model, names, combiner, not no_lm, images is not None)
+    options = PipelineOptions(
+        model, names, combiner, not no_lm, not no_lexicon, lexicons, images is not None
+    )
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
     summary = run(sources, options, RunOptions(out, wanted, *how), shard_argument(shard))

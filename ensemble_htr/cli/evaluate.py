@@ -51,9 +51,10 @@ def evaluate(
 ) -> None:
     """Score each SYSTEM (PATH or NAME=PATH) against GROUND_TRUTH.
 
-    Both are a folder of PAGE or ALTO files or of JSONL, one JSONL file, or a TSV (id, tab, text).
-    CER and WER are over all scored lines, lines with and without a letter stand beside them;
-    intervals are over whole documents.
+    Both are a folder or a file of PAGE, ALTO, hOCR, JSONL, TSV (id, tab, text), CTM or plain lines.
+    Plain lines are matched within their page by number or text, all others by page and id; a page
+    that a system cuts into other lines is aligned as one text. CER and WER are over all scored
+    lines, lines with and without a letter stand beside them; intervals are over whole documents.
     """
     from ensemble_htr.evaluate import evaluate as score
 

@@ -14,7 +14,7 @@ _PATH = click.Path(path_type=Path)
 @click.command("fit")
 @click.argument("ground_truth", type=_PATH)
 @click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
-              help="An engine's output: PAGE, ALTO, hOCR, JSONL or TSV (repeat).")  # fmt: skip
+              help="An engine's PAGE, ALTO, hOCR, JSONL, TSV, CTM or TXT (repeat).")  # fmt: skip
 @click.option("-o", "--output", required=True, type=_PATH, help="The combiner file to write.")
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--no-lm", is_flag=True, help="Fit without the language model.")
@@ -23,9 +23,9 @@ def fit(
 ) -> None:
     """Learn from GROUND_TRUTH how much each engine is to be believed, and how sure to be.
 
-    Lines are matched by page and id. Says what the vote and the fitted judge get wrong on documents
-    that were not fitted on, and keeps the vote where that is not beaten. Use the file with
-    `combine --combiner FILE`, under the same engine names.
+    Lines are matched as by `combine`. Says what the vote and the fitted judge get wrong on
+    documents that were not fitted on, and keeps the vote where that is not beaten. Use the file
+    with `combine --combiner FILE`, under the same engine names.
     """
     from ensemble_htr.batch import engine_argument, load_engines, merge
     from ensemble_htr.combine.model import dump_judge
@@ -37,6 +37,8 @@ def fit(
     with merge(found) as merged:
         for error in (error for engine in found for error in engine.broken.values()):
             raise error
+        for line in merged.report():
+            click.echo(line.replace(f"engine {TRUTH}", "ground truth"), err=True)
         options = PipelineOptions(model, lm=not no_lm)
         judge, report = fit_engines(merged, options, lambda text: click.echo(text, err=True))
     atomic_write(output, dump_judge(judge))

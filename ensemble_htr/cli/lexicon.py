@@ -17,22 +17,29 @@ def lexicon() -> None:
 
 
 @lexicon.command()
-@click.argument("lists", nargs=-1, required=True, type=_PATH)
-@click.option("-o", "--output", required=True, type=_PATH, help="The file to write, NAME.lex.")
+@click.argument("lists", nargs=-1, type=_PATH)
+@click.option(
+    "-o", "--output", type=_PATH, help="The file to write, NAME.lex; of a recipe a folder."
+)
+@click.option("--recipe", "recipe_file", type=_PATH, help="Build from a recipe (TOML) instead.")
 @click.option("--name", help="What the list holds: given, surnames, places, streets...")
 @click.option("--format", "form", type=click.Choice(["text", "csv", "tsv"]),
               help="By default told by each file's name.")  # fmt: skip
 @click.option("--column", default="", help="Header or number (from 1) of the names' column.")
 @click.option("--count-column", default="", help="Header or number of the counts' column.")
 def build(
-    lists: tuple[Path, ...], output: Path, name: str | None, form: str | None, column: str,
-    count_column: str,
+    lists: tuple[Path, ...], output: Path | None, recipe_file: Path | None, name: str | None,
+    form: str | None, column: str, count_column: str,
 ) -> None:  # fmt: skip
     """Build one list from LISTS (.txt, .csv, .tsv, also .gz or .xz); counts of equal names add."""
     from ensemble_htr.errors import UsageError
     from ensemble_htr.lexicon import Columns, read_entries
     from ensemble_htr.lexicon import build as run
 
+    if bool(lists) == bool(recipe_file) or not (output or recipe_file):
+        raise UsageError("lexicon build: wanted  LIST... -o NAME.lex  or  --recipe FILE [-o OUT]")
+    if recipe_file or output is None:
+        return _from_recipe(recipe_file or Path(), output)
     if output.suffix != ".lex":
         raise UsageError(f"lexicon build: '{output}' wants to end in .lex")
     entries: dict[str, float] = {}
@@ -43,6 +50,17 @@ def build(
     keys = run(entries, name or output.stem, output)
     click.echo(f"{len(entries)} entries, {keys} keys", err=True)
     click.echo(output)
+
+
+def _from_recipe(path: Path, output: Path | None) -> None:
+    from ensemble_htr.assets import data_root
+    from ensemble_htr.config import load_toml
+    from ensemble_htr.lexicon.shelf import Recipe, build_shelf
+
+    out = output or path.parent
+    for name, size in build_shelf(load_toml(path, Recipe), out, data_root()).items():
+        click.echo(f"{name}: {size} entries", err=True)
+    click.echo(out)
 
 
 @lexicon.command()

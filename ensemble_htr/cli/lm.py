@@ -38,7 +38,8 @@ def _weights(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> 
 @click.option("--backward", is_flag=True, help="Read every line from its end.")
 @click.option("--vocabulary", type=click.IntRange(0), default=0, metavar="N",
               help="Keep the N most frequent words of a word model (0: all).")  # fmt: skip
-@click.option("--order", type=click.IntRange(1, 6), default=6, show_default=True)
+@click.option("--order", type=click.IntRange(1, 10), default=6, show_default=True,
+              help="Above 6, KenLM wants to be built for it; ours reads it.")  # fmt: skip
 @click.option("--profile", default="fr-archive", show_default=True, help="Text normalisation.")
 @click.option("--weight", "weights", multiple=True, callback=_weights, metavar="TEXT=W",
               help="Share of a TEXT in the mix; each TEXT is then a model of its own.")  # fmt: skip
@@ -50,10 +51,11 @@ def build(
     weights: dict[str, float], held_out: tuple[Path, ...], **settings: object,
 ) -> None:  # fmt: skip
     """Build a model from TEXTS (.txt, .txt.gz, .txt.xz, PAGE, ALTO, folders) or a recipe."""
+    from ensemble_htr.assets import data_root
     from ensemble_htr.config import load_toml
     from ensemble_htr.errors import UsageError
     from ensemble_htr.lm.build import build as run
-    from ensemble_htr.lm.build import data_root, write_product
+    from ensemble_htr.lm.build import write_product
     from ensemble_htr.lm.recipe import Recipe, from_texts
 
     if bool(texts) == bool(recipe_file) or not (output or recipe_file):

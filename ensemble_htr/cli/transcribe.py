@@ -24,6 +24,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--recognizers", metavar="LIST", help="Only these of the model's, as crnn,gated.")
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Read without the language model.")
+@click.option("--no-lexicon", is_flag=True, help="Read without the model's lists of names.")
+@click.option("--lexicon", "lexicons", multiple=True, type=_PATH, metavar="PATH",
+              help="Your own list of names or places: .txt, .csv, .tsv (repeat).")  # fmt: skip
 @click.option("--images", default="auto", show_default=True, metavar="auto|lines|pages",
               help="What images without any XML are.")  # fmt: skip
 @click.option("--lines", metavar="TYPE,...", help="Only lines of these types; !TYPE leaves out.")
@@ -38,9 +41,10 @@ _PATH = click.Path(path_type=Path)
 @click.option("--cache", type=_PATH, metavar="DIR", help="Keep cut lines here for later runs.")
 def transcribe(
     inputs: tuple[Path, ...], output: Path, formats: str | None, alternatives: int, glyphs: bool,
-    model: str, recognizers: str | None, combiner: Path | None, no_lm: bool, explain: str | None,
-    images: str, lines: str | None, regions: str | None, segmenter: str, jobs: int | None,
-    shard: str | None, retry_failed: bool, overwrite: bool, cache: Path | None,
+    model: str, recognizers: str | None, combiner: Path | None, no_lm: bool, no_lexicon: bool,
+    lexicons: tuple[Path, ...], explain: str | None, images: str, lines: str | None,
+    regions: str | None, segmenter: str, jobs: int | None, shard: str | None, retry_failed: bool,
+    overwrite: bool, cache: Path | None,
 ) -> int:  # fmt: skip
     """Read INPUT: PAGE, ALTO or hOCR with its images, PDFs, images of pages or of lines, folders.
 
@@ -59,8 +63,9 @@ def transcribe(
     names = names_argument("--recognizers", recognizers)
     select = selection_arguments(lines, regions)
     options = PipelineOptions(
-        model, names, combiner, not no_lm, cache=cache, select=select, segmenter=segmenter
-    )
+        model, names, combiner, not no_lm, not no_lexicon, lexicons,
+        cache=cache, select=select, segmenter=segmenter,
+    )  # fmt: skip
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
     run_options = RunOptions(out, wanted, *how)
     part = shard_argument(shard)

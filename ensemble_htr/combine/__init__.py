@@ -1,6 +1,6 @@
 """Judging: the one place where evidence becomes a decision and a confidence."""
 
-from ensemble_htr.combine.judge import Case, ImageScorer, Judge
+from ensemble_htr.combine.judge import Case, ImageScorer, Judge, LinesScorer
 from ensemble_htr.combine.language import Backward
 from ensemble_htr.combine.model import JudgeModel, Mode, load_judge, plain_judge
 
@@ -10,6 +10,7 @@ __all__ = [
     "ImageScorer",
     "Judge",
     "JudgeModel",
+    "LinesScorer",
     "Mode",
     "load_judge",
     "plain_judge",

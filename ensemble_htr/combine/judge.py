@@ -20,13 +20,25 @@ paths through the arc against its rivals), ``lm`` and each voice's name likewise
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensemble_htr.combine.arcs import ArcTable, arc_table
+from ensemble_htr.combine.case import (
+    Case,
+    Floats,
+    Heard,
+    Texts,
+    arc_mass,
+    floored,
+    joined,
+    softmax,
+    texts_of,
+    weigh,
+)
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.language import Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
@@ -34,49 +46,15 @@ from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
-__all__ = ["Case", "ImageScorer", "Judge"]
+__all__ = ["Case", "ImageScorer", "Judge", "LinesScorer"]
 
-Floats = NDArray[np.float64]
-ImageScorer = Callable[[Sequence[tuple[str, ...]]], Mapping[str, Sequence[float]]]
+ImageScorer = Callable[[Texts], Heard]
+LinesScorer = Callable[[Mapping[int, Texts]], Mapping[int, Heard]]  # the same by number of the line
 
-_FLOOR = -60.0  # nats: a forced score this far below the best rival's says "impossible"
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
 _ROUNDS = 2  # of composing paths and asking the images about them
 _SHARE = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A line as the judge sees it: rival paths and what every voice says of each as a whole.
-
-    ``paths`` hold one token (or epsilon) per slot; the arrays have one row per path.
-    """
-
-    network: ConfusionNetwork
-    engines: tuple[str, ...]
-    paths: tuple[tuple[str, ...], ...]
-    votes: Floats  # (paths, engines): sum over slots of the engine's vote for the path's arc
-    nets: tuple[str, ...]
-    images: Floats  # (paths, nets): forced log-probability, floored below the best
-    language: Floats  # (paths,): natural log; 0 without LM
-    length: Floats  # (paths,): tokens that the LM may judge
-    voices: tuple[str, ...]
-    said: Floats  # (paths, voices): in each voice's own scale
-
-    def texts(self) -> list[str]:
-        return ["".join(path) for path in self.paths]
-
-    def scores(self, mode: Mode) -> Floats:
-        """Score of each path in nats."""
-        voices = np.array([mode.votes.get(e, mode.vote_default) for e in self.engines])
-        nets = np.array([mode.images.get(k, mode.image_default) for k in self.nets])
-        if mode.images and self.nets:  # a subset speaks with the weight of all
-            nets = nets * sum(mode.images.values()) / max(float(nets.sum()), 1e-9)
-        total = self.votes @ voices + self.images @ nets
-        total = total + mode.language * self.language + mode.length * self.length
-        others = np.array([mode.voices.get(name, 0.0) for name in self.voices])
-        return np.asarray(total + self.said @ others)
 
 
 class Judge:
@@ -102,8 +80,20 @@ class Judge:
         self, network: ConfusionNetwork, score: ImageScorer | None = None, use_lm: bool = True
     ) -> Reading:
         """Judge a network. ``score`` gives the recognizers' forced scores of texts, by name."""
-        case = self.case(network, score, use_lm)
+        return self.read_many([network], _of_one(score), use_lm)[0]
+
+    def read_many(
+        self,
+        networks: Sequence[ConfusionNetwork],
+        score: LinesScorer | None = None,
+        use_lm: bool = True,
+    ) -> list[Reading]:
+        """Judge the networks of many lines; each reads as alone, but their rivals are scored
+        together, which is quicker."""
         mode = self.model.mode(score is not None, use_lm and self.speaker is not None)
+        return [self._read(case, mode, use_lm) for case in self.cases(networks, score, use_lm)]
+
+    def _read(self, case: Case, mode: Mode, use_lm: bool) -> Reading:
         reading = self.decide(case, mode)
         if self.speaker is None or not use_lm:
             return reading
@@ -118,16 +108,42 @@ class Judge:
         self, network: ConfusionNetwork, score: ImageScorer | None = None, use_lm: bool = True
     ) -> Case:
         """The rival paths of a network with everything that is known of them."""
+        return self.cases([network], _of_one(score), use_lm)[0]
+
+    def cases(
+        self,
+        networks: Sequence[ConfusionNetwork],
+        score: LinesScorer | None = None,
+        use_lm: bool = True,
+    ) -> list[Case]:
+        """The `case` of each network; in every round the images are asked about all lines."""
+        working = {
+            i: self._steps(network, score is not None, use_lm) for i, network in enumerate(networks)
+        }
+        done: dict[int, Case] = {}
+        heard: Mapping[int, Heard] = {}
+        while working:
+            asked: dict[int, Texts] = {}
+            for i, steps in working.items():
+                try:
+                    asked[i] = steps.send(heard[i]) if i in heard else next(steps)
+                except StopIteration as end:
+                    done[i] = end.value
+            working = {i: working[i] for i in asked}
+            heard = score(asked) if score is not None and asked else {}
+        return [done[i] for i in range(len(networks))]
+
+    def _steps(
+        self, network: ConfusionNetwork, images: bool, use_lm: bool
+    ) -> Generator[Texts, Heard, Case]:
+        """Yields the texts that the images are to be asked about, and wants their scores."""
         speaker = self.speaker if use_lm else None
-        mode = self.model.mode(score is not None, speaker is not None)
+        mode = self.model.mode(images, speaker is not None)
         engines = _engines(network)
         voices = [v for v in self.voices if use_lm and mode.voices.get(v.name, 0.0) > 0]
         paths = _distinct(network.rows.values())
-
-        def weighed(paths: Sequence[tuple[str, ...]]) -> Case:
-            return _case(network, engines, paths, score, speaker, voices)
-
-        if score is None:
+        weighed = partial(weigh, network, engines, speaker, voices)
+        if not images:
             local = [
                 [(a.token, _vote(a, engines, mode)) for a in slot.arcs] for slot in network.slots
             ]
@@ -139,9 +155,8 @@ class Judge:
                 beam=2 * _BEAM,
                 count=2 * _COMPOSED,
             )
-            paths = _distinct([*paths, *composed])
-            return weighed(paths)
-        case = weighed(paths)
+            return weighed(_distinct([*paths, *composed]), {})
+        case = weighed(paths, (yield texts_of(paths)))
         for number in range(_ROUNDS):
             fresh = _composed(case, mode)
             if number == 0 and speaker is not None:
@@ -150,20 +165,20 @@ class Judge:
             fresh = [path for path in _distinct(fresh) if "".join(path) not in known]
             if not fresh:
                 break
-            case = _joined(case, weighed(fresh))
+            case = joined(case, weighed(fresh, (yield texts_of(fresh))))
         return case
 
     # ---- 3. decide -----------------------------------------------------------------------
 
     def decide(self, case: Case, mode: Mode) -> Reading:
         """The consensus of the weighed paths."""
-        case = _floored(case)
+        case = floored(case)
         if not case.network.slots:
             return Reading((), (), sigmoid(mode.line, (0.0, 0.0)), network=case.network)
         if not case.nets and mode.language == 0 and not any(mode.voices.values()):
             mass = [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
         else:
-            mass = _arc_mass(case, _softmax(case.scores(mode)))
+            mass = arc_mass(case, softmax(case.scores(mode)))
         network = _explained(case, mass, mode)
         if mode.scorer is None:
             chosen = [
@@ -219,7 +234,7 @@ def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> Confusio
 
 def _composed(case: Case, mode: Mode) -> list[tuple[str, ...]]:
     """The best new paths by the arcs' masses under all voices."""
-    mass = _arc_mass(case, _softmax(_floored(case).scores(mode)))
+    mass = arc_mass(case, softmax(floored(case).scores(mode)))
     found = best_paths(_likely(mass, 1e-4), beam=_BEAM, count=len(case.paths) + _COMPOSED)
     known = set(case.texts())
     return [path for path in found if "".join(path) not in known][:_COMPOSED]
@@ -229,7 +244,7 @@ def _spoken(case: Case, mode: Mode, speaker: Speaker) -> list[tuple[str, ...]]:
     """The best paths by the arcs' masses under votes and images, with the LM as partner. All
     scores are scaled down: what the images nearly exclude may be what the LM wants."""
     silent = replace(mode, language=0.0, length=0.0, voices={})
-    mass = _arc_mass(case, _softmax(_SHARE * _floored(case).scores(silent)))
+    mass = arc_mass(case, softmax(_SHARE * floored(case).scores(silent)))
     language, length = _SHARE * mode.language, _SHARE * mode.length
     likely = _likely(mass, 1e-3)
     return best_paths(
@@ -241,38 +256,10 @@ def _likely(mass: Sequence[Mapping[str, float]], least: float) -> list[list[tupl
     return [[(t, math.log(m)) for t, m in slot.items() if m > least] for slot in mass]
 
 
-def _case(
-    network: ConfusionNetwork,
-    engines: tuple[str, ...],
-    paths: Sequence[tuple[str, ...]],
-    score: ImageScorer | None,
-    speaker: Speaker | None,
-    voices: Sequence[TextVoice],
-) -> Case:
-    tables = [
-        {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
-        for slot in network.slots
-    ]
-    votes = np.zeros((len(paths), len(engines)))
-    for i, path in enumerate(paths):
-        if path:
-            votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
-    texts = [tuple(token for token in path if token != EPSILON) for path in paths]
-    heard = score(texts) if score is not None else {}
-    images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
-    spoken = [speaker.text(text) for text in texts] if speaker is not None else []
-    return Case(
-        network,
-        engines,
-        tuple(paths),
-        votes,
-        tuple(heard),
-        np.maximum(images, -1e6),
-        np.array([s.logp for s in spoken]) if spoken else np.zeros(len(paths)),
-        np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
-        tuple(voice.name for voice in voices),
-        np.array([voice.speak(texts) for voice in voices]).T.reshape(len(paths), len(voices)),
-    )
+def _of_one(score: ImageScorer | None) -> LinesScorer | None:
+    if score is None:
+        return None
+    return lambda asked: {i: score(texts) for i, texts in asked.items()}
 
 
 def _engines(network: ConfusionNetwork) -> tuple[str, ...]:
@@ -287,7 +274,7 @@ def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
 
 def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:
     scores = np.array([_vote(arc, engines, mode) for arc in slot.arcs])
-    return dict(zip(slot.tokens, _softmax(scores).tolist(), strict=True))
+    return dict(zip(slot.tokens, softmax(scores).tolist(), strict=True))
 
 
 def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -298,53 +285,18 @@ def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return list(seen.values())
 
 
-def _softmax(scores: Floats) -> Floats:
-    shifted = np.exp(scores - scores.max())
-    return np.asarray(shifted / shifted.sum())
-
-
-def _arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
-    """For each slot the mass of the paths through each of its arcs; sums to one."""
-    mass: list[dict[str, float]] = [dict.fromkeys(s.tokens, 0.0) for s in case.network.slots]
-    for path, weight in zip(case.paths, weights.tolist(), strict=True):
-        for slot, token in zip(mass, path, strict=True):
-            slot[token] += weight
-    return mass
-
-
-def _floored(case: Case) -> Case:
-    """Forced scores at most ``_FLOOR`` below the best rival's, so that one deaf net is no veto."""
-    if not case.nets or not len(case.paths):
-        return case
-    best = case.images.max(axis=0, keepdims=True)
-    return replace(case, images=np.maximum(case.images, best + _FLOOR))
-
-
-def _joined(one: Case, two: Case) -> Case:
-    stack = np.concatenate
-    return replace(
-        one,
-        paths=one.paths + two.paths,
-        votes=stack([one.votes, two.votes]),
-        images=stack([one.images, two.images]),
-        language=stack([one.language, two.language]),
-        length=stack([one.length, two.length]),
-        said=stack([one.said, two.said]),
-    )
-
-
 def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> ConfusionNetwork:
     """The network with ``posterior``, ``forced:*`` and ``lm`` added where arcs are in dispute."""
     voices: dict[str, list[dict[str, float]]] = {}  # what each says alone
     for i, net in enumerate(case.nets):
         weight = mode.images.get(net, mode.image_default)
-        voices[f"forced:{net}"] = _arc_mass(case, _softmax(weight * case.images[:, i]))
+        voices[f"forced:{net}"] = arc_mass(case, softmax(weight * case.images[:, i]))
     if mode.language > 0 and case.language.any():
         spoken = mode.language * case.language + mode.length * case.length
-        voices["lm"] = _arc_mass(case, _softmax(spoken))
+        voices["lm"] = arc_mass(case, softmax(spoken))
     for i, voice in enumerate(case.voices):
         if (weight := mode.voices.get(voice, 0.0)) > 0:
-            voices[voice] = _arc_mass(case, _softmax(weight * case.said[:, i]))
+            voices[voice] = arc_mass(case, softmax(weight * case.said[:, i]))
     slots = []
     for i, slot in enumerate(case.network.slots):
         arcs = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,15 @@ class JudgeModel:
     def mode(self, images: bool, lm: bool) -> Mode:
         name = ("image" if images else "text") + ("+lm" if lm else "")
         return self.modes.get(name, plain_judge().modes[name])
+
+    def hearing(self, voices: Iterable[str], weight: float) -> JudgeModel:
+        """The same with further voices, where the language model speaks too."""
+        more = dict.fromkeys(voices, weight)
+        spoken = {
+            name: replace(mode, voices={**mode.voices, **more}) if name.endswith("+lm") else mode
+            for name, mode in {**plain_judge().modes, **self.modes}.items()
+        }
+        return replace(self, modes=spoken) if more else self
 
 
 def plain_judge() -> JudgeModel:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ensemble_htr.errors import InputError
 from ensemble_htr.io.pages import page_format, read_page
-from ensemble_htr.io.records import record_files
+from ensemble_htr.io.readings import record_files
 from ensemble_htr.types import Page
 
 __all__ = ["Facts", "LineFacts", "facts_of"]

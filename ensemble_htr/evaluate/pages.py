@@ -99,7 +99,8 @@ def recut(
     for page, records in of_page.items():
         wanted = pages.get(page, ())
         shared = {r.id for r in wanted} & {r.id for r in records}
-        if not page or not wanted or shared:
+        by_number = any(r.numbered for r in (*wanted, *records))  # matched by their likeness
+        if not page or not wanted or shared or by_number:
             out += records
         else:
             done.append(page)

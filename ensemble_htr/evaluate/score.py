@@ -25,7 +25,8 @@ from ensemble_htr.evaluate.report import (
 from ensemble_htr.evaluate.statistics import Statistics, grouped
 from ensemble_htr.evaluate.tally import Aligned, Tally, spread_of
 from ensemble_htr.evaluate.words import word_kinds
-from ensemble_htr.io.records import Matching, Record, load_records, match_records
+from ensemble_htr.io.readings import load_records
+from ensemble_htr.io.records import Matching, Record, match_records
 from ensemble_htr.metrics import (
     Counts,
     ErrorAgreement,

@@ -2,10 +2,13 @@
 
 Elements are known by their local names, so the version's namespace does not matter. Coordinates
 come back in the file's own unit; `ensemble_htr.io.pages` turns mm10 and inch1200 into pixels.
+Confidences are the ``GC`` of Glyphs, else the digits ``CC`` of characters (0 = sure, 9 = unsure)
+where they tell one from another, else ``WC`` of a word; ALTERNATIVEs make an n-best list.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from ensemble_htr.io.geometry import (
@@ -18,11 +21,14 @@ from ensemble_htr.io.geometry import (
     usable,
 )
 from ensemble_htr.io.page import Raw, unique_ids
+from ensemble_htr.io.sure import Heard, Word, evenly, line_of, pieced, share
 from ensemble_htr.io.xml import Element, children, local_name
+from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Point
 
-__all__ = ["is_confirmed", "line_geometry", "line_text", "read_lines", "text_lines"]
+__all__ = ["heard", "is_confirmed", "line_geometry", "line_text", "read_lines", "text_lines"]
 
+_EDGE = 1 / 36  # a digit of CC is a ninth rounded: the middle of what the outermost stand for
 _TRUE = ("true", "1")
 
 
@@ -98,6 +104,61 @@ def line_text(element: Element) -> str | None:
     if hyphen and not text.endswith(hyphen):
         text += hyphen
     return text if strings else None
+
+
+def heard(root: Element, notices: Notices) -> Mapping[str, Heard]:
+    """What an engine says of each line that it has read, by the line's id."""
+    found = {name: _heard(element, notices) for name, element in text_lines(root)}
+    return {name: line for name, line in found.items() if line is not None}
+
+
+def _heard(element: Element, notices: Notices) -> Heard | None:
+    text = line_text(element)
+    words = [_word(s, notices) for s in children(element, "String") if s.get("CONTENT")]
+    if words and text is not None:
+        spelt = " ".join(s.get("CONTENT") for s in children(element, "String") if s.get("CONTENT"))
+        words[-1] = _hyphened(words[-1], text[len(spelt) :])
+    return line_of(text, None, words)
+
+
+def _hyphened(word: Word, hyphen: str) -> Word:
+    """The last word of a line with the hyphen after it, as sure as the letter before it."""
+    text = unicodedata.normalize("NFC", word.text + hyphen)
+    sure, more = word.confidences, len(graphemes(text)) - len(graphemes(word.text))
+    longer = None if sure is None or more < 0 else (*sure, *sure[-1:] * more)
+    return Word(text, longer, tuple((rival + hyphen, p) for rival, p in word.rivals))
+
+
+def _word(element: Element, notices: Notices) -> Word:
+    content = element.get("CONTENT", "")
+    text = unicodedata.normalize("NFC", " ".join(content.split()))
+    whole = share(element.get("WC"), notices)
+    sure = _glyphs(element, text, notices) or _digits(element.get("CC", ""), content, text, notices)
+    if sure is None or (whole is not None and len(set(sure)) == 1):
+        sure = None if whole is None else evenly(whole, len(graphemes(text)))
+    rivals = [("".join(a.itertext()).strip(), None) for a in children(element, "ALTERNATIVE")]
+    return Word(text, sure, tuple((rival, p) for rival, p in rivals if rival))
+
+
+def _glyphs(element: Element, text: str, notices: Notices) -> tuple[float, ...] | None:
+    glyphs = children(element, "Glyph")
+    values = [share(glyph.get("GC"), notices) for glyph in glyphs]
+    known = [value for value in values if value is not None]
+    if len(known) != len(glyphs):
+        return None
+    return pieced([glyph.get("CONTENT", "") for glyph in glyphs], known, text)
+
+
+def _digits(digits: str, content: str, text: str, notices: Notices) -> tuple[float, ...] | None:
+    """CC: one digit a character of the content, with or without spaces between them."""
+    found = "".join(digits.split())
+    if not found:
+        return None
+    if len(found) != len(content) or not (found.isascii() and found.isdigit()):
+        notices.add("a CC that is not one digit for each character was ignored")
+        return None
+    values = [min(max(1 - int(digit) / 9, _EDGE), 1 - _EDGE) for digit in found]
+    return pieced(list(content), values, text)
 
 
 def is_confirmed(element: Element) -> bool:

@@ -23,19 +23,18 @@ from ensemble_htr.io.geometry import (
     usable,
 )
 from ensemble_htr.io.page import Raw, unique_ids
+from ensemble_htr.io.sure import Sure, evenly
 from ensemble_htr.io.xml import Element, etree, local_name
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Point
 
-__all__ = ["HocrPage", "Sure", "read_pages", "spread"]
+__all__ = ["HocrPage", "read_pages"]
 
 _LINE = {"ocr_line", "ocrx_line"}
 _FLOAT = {"ocr_header", "ocr_caption", "ocr_textfloat"}
 _WORD = {"ocrx_word", "ocr_word"}
 _PROPERTY = re.compile(r'(?:[^;"]|"[^"]*")+')
 _INSIDE = 0.2  # of a turned line's thickness that its baseline is drawn inside its box
-
-Sure = tuple[str, tuple[float, ...] | None]  # a word, and a confidence for each grapheme of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +57,6 @@ def read_pages(root: Element, notices: Notices) -> list[HocrPage]:
     if not pages and not any(_classes(e) & _LINE for e in root.iter()):
         return []
     return [_page(page, notices) for page in pages or [root]]
-
-
-def spread(words: Sequence[Sure]) -> tuple[float, ...] | None:
-    """A confidence for each grapheme of the words joined by spaces (a space is as sure as the less
-    sure of its neighbours); None unless all words have some."""
-    values: list[float] = []
-    for _, sure in words:
-        if sure is None:
-            return None
-        if values and sure:
-            values.append(min(values[-1], sure[0]))
-        values += sure
-    return tuple(values)
 
 
 def _page(page: Element, notices: Notices) -> HocrPage:
@@ -144,7 +130,7 @@ def _confidences(text: str, facts: Mapping[str, str], element: Element) -> tuple
     if len(known) == len(values) == count:
         return tuple(known)
     whole = _share(facts.get("x_wconf", ""))
-    return None if whole is None else (whole ** (1 / count),) * count
+    return None if whole is None else evenly(whole, count)
 
 
 def _share(percent: str) -> float | None:

@@ -1,18 +1,31 @@
 """Line images with their text beside them: ``0001.png`` and ``0001.gt.txt`` (kraken, OCRopus,
-Calamari, Tesseract's training tools). The line's id is the name before ``.gt.txt``."""
+Calamari, Tesseract's training tools). The line's id is the name before ``.gt.txt``.
+
+Plain text of whole pages has a line in each row; its lines are but numbered (``line-1``)."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ensemble_htr.errors import InputError
+from ensemble_htr.io.rows import Record
 
-__all__ = ["TEXT_SUFFIXES", "line_stem", "read_line_text", "text_beside", "text_stem"]
+__all__ = [
+    "TEXT_SUFFIXES",
+    "line_number",
+    "line_stem",
+    "numbered_lines",
+    "read_line_text",
+    "text_beside",
+    "text_stem",
+]
 
 TEXT_SUFFIXES = (".gt.txt", ".pred.txt")  # a human's, an engine's
 _STEPS = (".bin", ".nrm", ".dew", ".raw")  # what an image went through: 0001.bin.png
 _MOST = 1 << 20  # bytes
+_NUMBERED = "line-"
 
 
 def text_stem(path: Path) -> str:
@@ -54,6 +67,19 @@ def read_line_text(path: Path) -> str:
             f"{path}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
         ) from None
     return unicodedata.normalize("NFC", " ".join(filter(None, map(str.strip, text.splitlines()))))
+
+
+def numbered_lines(rows: Iterable[str], page: str, doc: str) -> Iterator[Record]:
+    """The rows of a plain text as records called by their numbers from 1, blank ones left out."""
+    for number, row in enumerate(rows, 1):
+        if text := unicodedata.normalize("NFC", row.strip()):
+            yield Record(f"{_NUMBERED}{number}", text, page, doc, numbered=True)
+
+
+def line_number(name: str) -> int:
+    """The number that `numbered_lines` put into an id, 0 for any other."""
+    digits = name.removeprefix(_NUMBERED)
+    return int(digits) if digits != name and digits.isdecimal() and len(digits) < 10 else 0
 
 
 def _sans_step(stem: str) -> str:

@@ -2,17 +2,21 @@
 
 Elements are known by their local names, so the version's namespace does not matter. The text of a
 line is the TextEquiv of the TextLine itself. Order: ReadingOrder where it names a region, then
-document order.
+document order. Confidences are the ``conf`` of Glyphs, Words and TextLines; further TextEquivs of
+a line or a word are its n-best list, in the order of their ``index``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ensemble_htr.io.geometry import Notices, number, parse_points, usable
+from ensemble_htr.io.sure import Heard, Word, evenly, line_of, pieced, share
 from ensemble_htr.io.xml import Element, children, local_name
+from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Point
 
 __all__ = [
@@ -20,6 +24,7 @@ __all__ = [
     "chosen_equiv",
     "equiv_index",
     "equiv_text",
+    "heard",
     "line_geometry",
     "read_lines",
     "text_lines",
@@ -112,18 +117,23 @@ def line_geometry(
 
 def chosen_equiv(element: Element) -> Element | None:
     """The TextEquiv that counts: the lowest ``index``, the first one where none has any."""
-    equivs = children(element, "TextEquiv")
-    indexed = [e for e in equivs if equiv_index(e) is not None]
-    if indexed:
-        return min(indexed, key=lambda e: equiv_index(e) or 0)
-    return equivs[0] if equivs else None
+    return next(iter(_ranked(children(element, "TextEquiv"))), None)
+
+
+def _ranked(equivs: list[Element]) -> list[Element]:
+    """TextEquivs by ``index``, those without one last."""
+    if len(equivs) > 1:
+        indices = [equiv_index(e) for e in equivs]
+        order = sorted(range(len(equivs)), key=lambda i: (indices[i] is None, indices[i] or 0))
+        return [equivs[i] for i in order]
+    return equivs
 
 
 def equiv_text(equiv: Element) -> str:
     """The text of a TextEquiv: its Unicode element, PlainText where that is missing."""
     for name in ("Unicode", "PlainText"):
         for child in children(equiv, name):
-            return "".join(child.itertext())
+            return "".join(child.itertext()) if len(child) else child.text or ""
     return ""
 
 
@@ -133,6 +143,58 @@ def equiv_index(equiv: Element) -> int | None:
         return int(equiv.get("index", ""))
     except ValueError:
         return None
+
+
+def heard(root: Element, notices: Notices) -> Mapping[str, Heard]:
+    """What an engine says of each line that it has read, by the line's id."""
+    found = {name: _heard(element, notices) for name, element in text_lines(root)}
+    return {name: line for name, line in found.items() if line is not None}
+
+
+def _heard(element: Element, notices: Notices) -> Heard | None:
+    parts = _parts(element)
+    equivs = _ranked(parts.get("TextEquiv", []))
+    words = [_word(word, notices) for word in parts.get("Word", ())]
+    known = [word for word in words if word is not None]
+    if len(known) != len(words):
+        known = []
+    said = _said(equivs, notices)
+    if not said:
+        return line_of(_line_text(element, None), None, known)
+    (text, sure), *rivals = said
+    return line_of(text, sure, known, rivals)
+
+
+def _word(element: Element, notices: Notices) -> Word | None:
+    parts = _parts(element)
+    said = _said(_ranked(parts.get("TextEquiv", [])), notices)
+    if not said:
+        return None
+    (given, whole), *rivals = said
+    text = unicodedata.normalize("NFC", " ".join(given.split()))
+    found = _glyphs(parts["Glyph"], text, notices) if "Glyph" in parts else None
+    if found is None and whole is not None:
+        found = evenly(whole, len(graphemes(text)))
+    return Word(text, found, tuple(rivals))
+
+
+def _glyphs(glyphs: list[Element], text: str, notices: Notices) -> tuple[float, ...] | None:
+    """The glyphs' confidences, if all have one and they spell the word."""
+    pieces = [_said([e], notices)[0] for e in map(chosen_equiv, glyphs) if e is not None]
+    values = [p for _, p in pieces if p is not None]
+    return pieced([t for t, _ in pieces], values, text) if len(values) == len(pieces) else None
+
+
+def _said(equivs: list[Element], notices: Notices) -> list[tuple[str, float | None]]:
+    return [(equiv_text(e), share(e.get("conf"), notices)) for e in equivs]
+
+
+def _parts(element: Element) -> dict[str, list[Element]]:
+    """The children by their local names."""
+    found: dict[str, list[Element]] = {}
+    for child in element:
+        found.setdefault(local_name(child), []).append(child)
+    return found
 
 
 def _line_text(element: Element, equiv: Element | None) -> str | None:

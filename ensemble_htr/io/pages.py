@@ -18,8 +18,10 @@ from ensemble_htr.io.images import TIFF_SUFFIXES, image_frames, image_size
 from ensemble_htr.io.linetexts import line_stem, read_line_text, text_beside
 from ensemble_htr.io.page import Raw
 from ensemble_htr.io.pdf import is_pdf
+from ensemble_htr.io.sure import Heard
 from ensemble_htr.io.xml import (
     MAX_BYTES,
+    Element,
     local_name,
     parse_html,
     parse_xml,
@@ -34,6 +36,7 @@ __all__ = [
     "file_stamp",
     "page_count",
     "page_format",
+    "read_heard",
     "read_hocr",
     "read_image_page",
     "read_page",
@@ -43,6 +46,8 @@ __all__ = [
 FORMAT_OF_ROOT = {"PcGts": "page", "alto": "alto"}
 HOCR_SUFFIXES = (".hocr", ".html", ".htm", ".xhtml")
 _READERS = {"page": page.read_lines, "alto": alto.read_lines}
+_HEARD = {"page": page.heard, "alto": alto.heard}
+_LINES = {"page": page.text_lines, "alto": alto.text_lines}
 _UNITS_PER_INCH = {"mm10": 254.0, "inch1200": 1200.0}
 _OCR_PAGE = re.compile(rb"class\s*=\s*[\"'][^\"'<>]{0,200}\bocr_page\b")
 _ASSUMED_DPI = 300.0  # where neither the page size nor the image says
@@ -84,7 +89,8 @@ def read_page(path: Path, part: int = 0) -> Page:
         for what, count in found if part == 0 else ():
             notices.add(what, count)
     else:
-        kind, raw = _parsed(path, notices)
+        kind, root = _parsed(path)
+        raw = _READERS[kind](root, notices)
         stem, number = page_stem(path, kind), 0
     image = find_image(path, raw.image_name, stem)
     raw = _in_pixels(raw, image, notices)
@@ -100,6 +106,16 @@ def read_page(path: Path, part: int = 0) -> Page:
         format=kind,
         frame=_frame(image, stem, number),
     )
+
+
+def read_heard(path: Path) -> list[tuple[str, Heard | None]]:
+    """The ids of all lines of a PAGE or ALTO file with what its engine says of them, None for a
+    line that it has not read; raises `XMLError`. Spoilt confidences are ignored with a notice."""
+    notices = Notices(path)
+    kind, root = _parsed(path)
+    lines = _HEARD[kind](root, notices)
+    notices.say()
+    return [(name, lines.get(name)) for name, _ in _LINES[kind](root)]
 
 
 def read_hocr(path: Path) -> list[tuple[str, HocrPage]]:
@@ -160,7 +176,7 @@ def read_whole_page(path: Path, stem: str = "", frame: int = 0) -> Page:
     )
 
 
-def _parsed(path: Path, notices: Notices) -> tuple[str, Raw]:
+def _parsed(path: Path) -> tuple[str, Element]:
     root = parse_xml(path).getroot()
     kind = FORMAT_OF_ROOT.get(local_name(root))
     if kind is None:
@@ -170,7 +186,7 @@ def _parsed(path: Path, notices: Notices) -> tuple[str, Raw]:
             f"<{printable(local_name(root), 80)}> ({printable(namespace, 200)}); "
             "wanted PAGE (<PcGts>), ALTO (<alto>) or hOCR"
         )
-    return kind, _READERS[kind](root, notices)
+    return kind, root
 
 
 @functools.lru_cache(maxsize=2)

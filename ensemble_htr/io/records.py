@@ -1,4 +1,4 @@
-"""Readings as records: JSONL and TSV files of text lines, and every place they can come from.
+"""Readings as records: JSONL and TSV files of text lines, and matching them.
 
 A JSONL row is as `ensemble_htr.io.rows` says, a TSV line is ``id<TAB>text``; both are UTF-8, with
 or without a byte order mark.
@@ -7,34 +7,27 @@ or without a byte order mark.
 from __future__ import annotations
 
 import json
-import logging
-import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ensemble_htr.errors import InputError, OutputError, printable
-from ensemble_htr.io.documents import document_of
-from ensemble_htr.io.finding import list_files
-from ensemble_htr.io.folders import DEEPEST, descend, page_files, pages_in
-from ensemble_htr.io.hocr import spread
-from ensemble_htr.io.linetexts import TEXT_SUFFIXES, read_line_text, text_stem
-from ensemble_htr.io.pages import page_format, read_hocr, read_page
+from ensemble_htr.io.linetexts import line_number
 from ensemble_htr.io.rows import Record, parse_row, row_of, short
-from ensemble_htr.text import graphemes
+from ensemble_htr.metrics import by_number
 
 __all__ = [
     "MAX_LINE_BYTES",
     "Matching",
     "Record",
-    "iter_records",
-    "load_records",
+    "iter_jsonl",
+    "iter_tsv",
     "match_records",
+    "numbered_rows",
     "read_jsonl",
     "read_tsv",
-    "record_files",
     "row_of",
     "to_jsonl",
     "to_tsv",
@@ -42,7 +35,6 @@ __all__ = [
 ]
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-_LOG = logging.getLogger("ensemble_htr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,47 +46,6 @@ class Matching:
     extra: tuple[Record, ...]
 
 
-def load_records(path: Path) -> list[Record]:
-    """Read the lines at ``path``: a JSONL, TSV, PAGE, ALTO or hOCR file, or a folder of JSONL, of
-    page files (its layout as in `ensemble_htr.io.folders`), or of ``.gt.txt`` or ``.pred.txt``.
-
-    hOCR brings its confidences along. In a folder ``page`` is the file's stem where the row names
-    none (texts of lines stand for any page), and ``doc`` comes from a
-    ``manifest.csv`` beside the file, else from the name before ``__``, else from the folder.
-    Subfolders are searched where the folder itself holds nothing readable. Lines of an XML that
-    hold no transcription at all are left out. Raises `InputError` naming file and line.
-    """
-    records = list(iter_records(path))
-    twice = [key for key, n in Counter((r.page, r.id) for r in records).items() if n > 1]
-    if twice:
-        raise twice_error(path, *twice[0])
-    return records
-
-
-def iter_records(
-    path: Path, on_error: Callable[[Path, InputError], None] | None = None
-) -> Iterator[Record]:
-    """What `load_records` reads, one record at a time, without a look for ids that occur twice.
-
-    With ``on_error`` a folder's page files that cannot be read are handed over with their error,
-    and the others go on.
-    """
-    if path.is_dir():
-        for file in _folder_files(path):
-            try:
-                records = _read_file(file, True)  # page files whole, rows as they are asked for
-            except InputError as error:
-                if on_error is None:
-                    raise
-                on_error(file, error)
-            else:
-                yield from records
-    elif path.exists():
-        yield from _read_file(path, False)
-    else:
-        raise InputError(f"{path}: no such file or folder")
-
-
 def twice_error(path: Path, page: str, name: str) -> InputError:
     """The error for a line id that occurs more than once in a page."""
     where = f" of page '{printable(page, 80)}'" if page else ""
@@ -104,25 +55,20 @@ def twice_error(path: Path, page: str, name: str) -> InputError:
     )
 
 
-def record_files(path: Path) -> list[Path]:
-    """The files that `load_records` reads at ``path``; all are page files or none is.
-
-    Raises `InputError` for a folder that holds nothing readable.
-    """
-    return _folder_files(path) if path.is_dir() else [path]
-
-
 def read_jsonl(path: Path, page: str = "", doc: str = "") -> list[Record]:
     """Read a JSONL file; ``page`` and ``doc`` stand in where a row names none.
 
     Raises `InputError` with file and line for a row that is not as the module says, a line over
     ``MAX_LINE_BYTES``, text that is not UTF-8.
     """
-    return list(_jsonl(path, page, doc))
+    return list(iter_jsonl(path, page, doc))
 
 
-def _jsonl(path: Path, page: str = "", doc: str = "") -> Iterator[Record]:
-    return (parse_row(line, where, page, doc) for where, line in _lines(path) if line.strip())
+def iter_jsonl(path: Path, page: str = "", doc: str = "") -> Iterator[Record]:
+    """What `read_jsonl` reads, row by row."""
+    return (
+        parse_row(line, where, page, doc) for where, line in numbered_rows(path) if line.strip()
+    )
 
 
 def read_tsv(path: Path) -> list[Record]:
@@ -130,11 +76,12 @@ def read_tsv(path: Path) -> list[Record]:
 
     Further tabs belong to the text. Raises `InputError` with file and line, as `read_jsonl`.
     """
-    return list(_tsv(path))
+    return list(iter_tsv(path))
 
 
-def _tsv(path: Path) -> Iterator[Record]:
-    for number, (where, line) in enumerate(_lines(path)):
+def iter_tsv(path: Path) -> Iterator[Record]:
+    """What `read_tsv` reads, row by row."""
+    for number, (where, line) in enumerate(numbered_rows(path)):
         name, tab, text = line.partition("\t")
         if not line.strip() or (number == 0 and (name, text.strip()) == ("id", "text")):
             continue
@@ -164,11 +111,20 @@ def to_tsv(records: Iterable[Record]) -> str:
 
 
 def match_records(wanted: Sequence[Record], system: Sequence[Record], name: str) -> Matching:
-    """Find each wanted line in a system by ``(page, id)``; an empty page stands for any page.
+    """Find each wanted line in a system by ``(page, id)``; an empty page stands for any page. Plain
+    lines, on either side, go by number or text (`metrics.by_number`) within their page, wherever
+    they have but one.
 
     Raises `InputError` naming the system where that leaves a choice: the same id on several
     pages, and one side silent about the page.
     """
+    plain = any(r.numbered for r in (*wanted, *system))
+    found = _by_number(wanted, system) if plain else _by_id(wanted, system, name)
+    used = {id(record) for record in found if record is not None}
+    return Matching(tuple(found), tuple(r for r in system if id(r) not in used))
+
+
+def _by_id(wanted: Sequence[Record], system: Sequence[Record], name: str) -> list[Record | None]:
     exact = {(r.page, r.id): r for r in system}
     by_id: dict[str, list[Record]] = {}
     for record in system:
@@ -186,96 +142,31 @@ def match_records(wanted: Sequence[Record], system: Sequence[Record], name: str)
                 )
             match = rivals[0] if rivals else None
         found.append(match)
-    used = {(r.page, r.id) for r in found if r is not None}
-    return Matching(tuple(found), tuple(r for r in system if (r.page, r.id) not in used))
+    return found
 
 
-def _folder_files(folder: Path) -> list[Path]:
-    """What `record_files` says, of the first level that has anything."""
-    if found := _level(folder, 0):
-        return found
-    raise InputError(
-        f"{folder}: no JSONL, PAGE, ALTO or hOCR file in this folder, nor texts of lines (.gt.txt)"
-    )
+def _by_number(wanted: Sequence[Record], system: Sequence[Record]) -> list[Record | None]:
+    lines, rows = ({r.page: list[int]() for r in side} for side in (wanted, system))
+    for places, side in ((lines, wanted), (rows, system)):
+        for i, record in enumerate(side):
+            places[record.page].append(i)
+    if len(lines) == len(rows) == 1:
+        rows = dict(zip(lines, rows.values(), strict=True))
+    found: list[Record | None] = [None] * len(wanted)
+    for page in lines.keys() & rows.keys():
+        ours = [(line_number(wanted[i].id), wanted[i].text) for i in lines[page]]
+        theirs = [(line_number(system[j].id), system[j].text) for j in rows[page]]
+        for i, j in by_number(ours, theirs)[0]:
+            found[lines[page][i]] = system[rows[page][j]]
+    return found
 
 
-def _level(folder: Path, depth: int) -> list[Path]:
-    files = list_files(folder)
-    rows = [f for f in files if f.suffix.lower() == ".jsonl"]
-    if rows:
-        if page_files([f for f in files if f.suffix.lower() == ".xml"], quiet=True):
-            _LOG.warning("%s: holds both JSONL and XML: read the JSONL", folder)
-        return rows
-    found = [path for path, _ in pages_in(folder, quiet=True)] or _texts(folder, files)
-    if found or depth == DEEPEST:
-        return found
-    return [file for below in descend(folder) for file in _level(below, depth + 1)]
+def numbered_rows(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines of a UTF-8 file with ``file:number``; only line feeds (and CR LF) end a line.
 
-
-def _texts(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Texts of lines: what humans wrote, else what an engine read."""
-    kinds = [[f for f in files if f.name.lower().endswith(suffix)] for suffix in TEXT_SUFFIXES]
-    if all(kinds):
-        _LOG.warning("%s: holds both .gt.txt and .pred.txt: read the .gt.txt", folder)
-    return next((kind for kind in kinds if kind), [])
-
-
-def _read_file(path: Path, in_folder: bool) -> Iterable[Record]:
-    suffix = path.suffix.lower()
-    if text_stem(path):
-        return [Record(text_stem(path), read_line_text(path), doc=document_of(path))]
-    if page_format(path) == "hocr":
-        return _read_hocr(path)
-    if suffix == ".xml":
-        return _read_xml(path)
-    if in_folder:
-        return _jsonl(path, path.stem, document_of(path.with_suffix(".xml")))
-    if suffix in (".tsv", ".tab"):
-        return _tsv(path)
-    if suffix in (".jsonl", ".ndjson") or _first_char(path) == "{":
-        return _jsonl(path)
-    return _tsv(path)
-
-
-def _read_xml(path: Path) -> list[Record]:
-    page = read_page(path)
-    return [
-        Record(line.id, unicodedata.normalize("NFC", line.text), page.stem, page.doc)
-        for line in page.lines
-        if line.text is not None
-    ]
-
-
-def _read_hocr(path: Path) -> list[Record]:
-    records = []
-    for stem, page in read_hocr(path):
-        for line in page.raw.lines:
-            if line.text is None:
-                continue
-            words = page.words[line.id]
-            sure, text = spread(words), unicodedata.normalize("NFC", line.text)
-            if sure is not None and len(sure) != len(graphemes(text)):
-                sure = None  # a mark at a word's start joined what is before it
-            whole = tuple((w, math.prod(c)) for w, c in words if c is not None)
-            records.append(
-                Record(
-                    line.id,
-                    text,
-                    stem,
-                    document_of(path),
-                    sure if words else None,
-                    words=whole if len(whole) == len(words) else (),
-                )  # fmt: skip
-            )
-    return records
-
-
-def _first_char(path: Path) -> str:
-    return next((line.lstrip()[0] for _, line in _lines(path) if line.strip()), "")
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Lines of a UTF-8 file with ``file:number``; only line feeds (and CR LF) end a line."""
+    Raises `InputError` for a file that cannot be read, a line over ``MAX_LINE_BYTES``, text that is
+    not UTF-8.
+    """
     try:
         with open(path, "rb") as stream:
             number = 0

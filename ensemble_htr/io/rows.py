@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from ensemble_htr.errors import InputError
 from ensemble_htr.text import graphemes
 
-__all__ = ["Record", "parse_row", "row_of", "short"]
+__all__ = ["Record", "confidence_of", "parse_row", "per_grapheme", "row_of", "short"]
 
 _ROUNDING = 1e-6
 _LARGEST = 1e300  # of a score
@@ -46,6 +46,8 @@ class Record:
     nbest: tuple[tuple[str, float], ...] = ()
     confidence: float | None = None  # of the whole line
     words: tuple[tuple[str, float], ...] = ()
+    silent: bool = False  # the line is there, but nobody has read it
+    numbered: bool = False  # ``id`` is but its number among the lines of its page
 
     def __post_init__(self) -> None:
         if not unicodedata.is_normalized("NFC", self.text):
@@ -96,6 +98,7 @@ def parse_row(line: str, where: str, page: str = "", doc: str = "") -> Record:
     given = "" if row.get("text", "") is None else _string(row, "text", where)
     text = unicodedata.normalize("NFC", given)
     page = _string(row, "page", where, page)
+    whole = row.get("confidence")
     doc = _string(row, "doc", where, "") or doc or ("__" in page and page.split("__")[0]) or ""
     return Record(
         id=_string(row, "id", where),
@@ -104,7 +107,7 @@ def parse_row(line: str, where: str, page: str = "", doc: str = "") -> Record:
         doc=doc,
         confidences=_confidences(row, given, text, where),
         nbest=_nbest(row, where),
-        confidence=_number(row["confidence"], where) if row.get("confidence") is not None else None,
+        confidence=None if whole is None else confidence_of(whole, where),
         words=tuple(_pieces(row, "words", where)),
     )
 
@@ -119,7 +122,10 @@ def _confidences(
     """
     nfc, nfd = (unicodedata.normalize(form, given) for form in ("NFC", "NFD"))
     if row.get("confidences") is not None:
-        values = [_number(v, where) for v in _list(row, "confidences", where)]
+        values = [
+            v if type(v) is float and 0.0 <= v <= 1.0 else confidence_of(v, where)
+            for v in _list(row, "confidences", where)
+        ]
         cuts = [list(graphemes(nfc)), list(given), list(nfc), list(nfd)]
         pieces = next((cut for cut in cuts if len(cut) == len(values)), None)
         if pieces is None:
@@ -134,18 +140,22 @@ def _confidences(
             raise InputError(f"{where}: the 'chars' do not spell the 'text' {short(text)}")
     else:
         return None
-    return _per_grapheme(pieces, values, text)
+    return per_grapheme(pieces, values, text)
 
 
-def _per_grapheme(pieces: Sequence[str], values: Sequence[float], text: str) -> tuple[float, ...]:
-    """Spread values of ``pieces`` over the graphemes of ``text``, both laid out in NFD."""
+def per_grapheme(pieces: Sequence[str], values: Sequence[float], text: str) -> tuple[float, ...]:
+    """Spread values of ``pieces`` over the graphemes of ``text``, both laid out in NFD: a grapheme
+    is as sure as the least sure of its pieces."""
+    tokens = graphemes(text)
+    if tuple(pieces) == tokens:
+        return tuple(values)
     units = [
         value
         for piece, value in zip(pieces, values, strict=True)
         for _ in unicodedata.normalize("NFD", piece)
     ]
     spread, start = [], 0
-    for token in graphemes(text):
+    for token in tokens:
         stop = start + len(unicodedata.normalize("NFD", token))
         spread.append(min(units[start:stop]))
         start = stop
@@ -172,7 +182,7 @@ def _pieces(row: Mapping[str, Any], key: str, where: str) -> list[tuple[str, flo
                 f'{where}: wanted {{"text", "confidence"}} in {key}, found {short(item)}'
             )
         text = _string(item, "text", f"{where}: {key}")
-        pieces.append((text, _number(item["confidence"], where)))
+        pieces.append((text, confidence_of(item["confidence"], where)))
     return pieces
 
 
@@ -201,7 +211,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _number(value: Any, where: str) -> float:
+def confidence_of(value: Any, where: str) -> float:
+    """A confidence in [0, 1]; raises `InputError` beginning with ``where`` for anything else."""
     if _is_number(value) and -_ROUNDING <= value <= 1.0 + _ROUNDING:
         return min(1.0, max(0.0, float(value)))
     raise InputError(

@@ -23,13 +23,16 @@ def render(result: PageResult, options: WriteOptions = PLAIN) -> bytes:
 
 
 def row(page: Page, line_id: str, reading: Reading | None) -> dict[str, Any]:
-    """One line as JSON: ``id``, ``page``, ``doc``, ``text``, ``confidence``, ``words``, ``chars``.
+    """One line as JSON: ``id``, ``page``, ``doc``, ``text``, ``confidence``, ``words``, ``chars``,
+    where lexicons were asked ``names``, and ``quarantined`` (text by engine) if engines were
+    left out that read another line.
 
     Confidences are probabilities rounded to six places.
     """
     head = {"id": line_id, "page": page.stem, "doc": page.doc}
     if reading is None:
         return head | {"text": "", "confidence": 0.0, "words": [], "chars": []}
+    left = reading.network.quarantined if reading.network is not None else {}
     return head | {
         "text": reading.text,
         "confidence": round(reading.confidence, 6),
@@ -41,4 +44,6 @@ def row(page: Page, line_id: str, reading: Reading | None) -> dict[str, Any]:
             {"text": token, "confidence": round(confidence, 6)}
             for token, confidence in zip(reading.tokens, reading.confidences, strict=True)
         ],
+        **({"names": list(reading.names)} if reading.names else {}),
+        **({"quarantined": dict(left)} if left else {}),
     }

@@ -6,7 +6,8 @@ from ensemble_htr.lexicon.keys import keys
 from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
 from ensemble_htr.lexicon.lists import Columns, read_entries
 from ensemble_htr.lexicon.notes import NameNote, explain_names
-from ensemble_htr.lexicon.voice import NameVoice
+from ensemble_htr.lexicon.shelf import lists_of
+from ensemble_htr.lexicon.voice import NameVoice, WordVoice
 from ensemble_htr.names import NameWord, name_words
 
 __all__ = [
@@ -18,11 +19,13 @@ __all__ = [
     "NameNote",
     "NameVoice",
     "NameWord",
+    "WordVoice",
     "build",
     "compiled",
     "explain_names",
     "keys",
     "learn",
+    "lists_of",
     "name_words",
     "read_entries",
 ]

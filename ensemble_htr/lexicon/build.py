@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
+import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.assets import cache_folder
-from ensemble_htr.errors import InputError
+from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.files import atomic_stream
 from ensemble_htr.lexicon import near, store
 from ensemble_htr.lexicon.keys import MOST, keys
@@ -51,10 +55,28 @@ def compiled(path: Path, name: str) -> Path:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); wanted a list") from None
-    kept = cache_folder() / f"{digest}.{_FORM}.lex"
-    if not kept.is_file():
-        build(read_entries(path), name, kept)
+    name_of_copy = f"{digest}.{_FORM}.lex"
+    try:
+        kept = cache_folder() / name_of_copy
+        if not kept.is_file():
+            build(read_entries(path), name, kept)
+    except (
+        OSError,
+        OutputError,
+        RuntimeError,
+    ):  # nowhere to keep it
+        kept = _unkept() / name_of_copy
+        if not kept.is_file():
+            build(read_entries(path), name, kept)
     return kept
+
+
+@functools.cache
+def _unkept() -> Path:
+    """A folder that is gone with the process."""
+    folder = tempfile.mkdtemp(prefix="ensemble-htr-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _arrays(entries: Mapping[str, float]) -> dict[str, NDArray[Any]]:

@@ -16,7 +16,7 @@ from typing import IO, Literal, cast
 
 from ensemble_htr.errors import InputError, UsageError, did_you_mean, printable
 
-__all__ = ["Columns", "Format", "MAX_BYTES", "MAX_ENTRIES", "read_entries"]
+__all__ = ["Columns", "Format", "MAX_BYTES", "MAX_ENTRIES", "read_entries", "read_text"]
 
 Format = Literal["text", "csv", "tsv"]
 MAX_BYTES = 256 << 20  # of a list, unpacked
@@ -45,7 +45,7 @@ def read_entries(
     be read, is not UTF-8, too large, or holds what is no count; `UsageError` for a column that is
     not there.
     """
-    text = _text(path)
+    text = read_text(path)
     form = form or _form(path, text)
     found: dict[str, float] = {}
     rows = _table(path, text, form, columns or Columns()) if form != "text" else _lines(text)
@@ -62,7 +62,8 @@ def read_entries(
     return found
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text file, unpacked if need be, at most `MAX_BYTES`; raises `InputError`."""
     try:
         with _opened(path) as file:
             data = file.read(MAX_BYTES + 1)

@@ -1,14 +1,18 @@
-"""A list of names as a voice: it judges whole texts, one list, one voice, one fitted weight."""
+"""Lists as voices that judge whole texts: one list of names, one voice, one fitted weight; and one
+voice for the words of the language."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ensemble_htr.lexicon.lexicon import Lexicon, Match
+from ensemble_htr.lexicon.keys import keys
+from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
 from ensemble_htr.names import name_words
 
-__all__ = ["NameVoice", "evidence"]
+__all__ = ["NameVoice", "WordVoice", "evidence"]
 
 _LETTER = 2.8  # nats that a letter of any word needs: the entropy of French letters
 _EDIT = 4.0  # nats that an edit takes off
@@ -23,7 +27,7 @@ def evidence(word: str, match: Match) -> float:
     return max(0.0, min(CAP, match.log_prior + _LETTER * letters) - _EDIT * match.distance)
 
 
-@dataclass(frozen=True)
+@dataclass
 class NameVoice:
     """A `protocols.TextVoice`: the sum of `evidence` over the words of a text that look like names
     (see `names.name_words`, which leaves out digits, runs and short words)."""
@@ -44,3 +48,52 @@ class NameVoice:
 
     def _word(self, text: str) -> float:
         return max((evidence(text, match) for match in self.lexicon.lookup(text)), default=0.0)
+
+
+_WORD = re.compile(r"[^\W\d_]+")
+_RARE = 2.2  # nats a letter: a word this improbable for its length is neither likely nor unlikely
+_LIKELY, _UNLIKELY = 4.0, -1.0  # what a known word can do
+_LENGTH = 8  # letters of an unknown word that count
+_KNOWN_NAME = 0.5  # the part of them that counts where a list of names has it
+_CAPITAL = 0.3  # the part of its frequency that a word keeps which stands with a capital
+
+
+@dataclass
+class WordVoice:
+    """A `protocols.TextVoice` that knows the words of a language: a known word speaks for a text by
+    its frequency, one that is in no list against it by its letters (half of them where a list of
+    names has it). Accents and case count (``a`` is not ``à``); a capital is allowed to any word."""
+
+    words: NameList
+    names: Sequence[NameList] = ()
+    name: str = "words"
+    _known: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        """For each text of tokens the sum over its words."""
+        return [sum(map(self._word, _WORD.findall("".join(text)))) for text in texts]
+
+    def _word(self, word: str) -> float:
+        found = self._known.get(word)
+        if found is None:
+            if len(self._known) > 1 << 16:
+                self._known.clear()
+            found = self._known[word] = self._asked(word)
+        return found
+
+    def _asked(self, word: str) -> float:
+        key = "".join(keys(word)[:1])
+        share = self._share(key, word)
+        if share > 0:
+            return max(_UNLIKELY, min(_LIKELY, 0.5 * (math.log(share) + _RARE * len(word))))
+        named = word[0].isupper() and any(each.find(key) is not None for each in self.names)
+        return -min(_LENGTH, len(word)) * (_KNOWN_NAME if named else 1.0)
+
+    def _share(self, key: str, word: str) -> float:
+        """Of all words, those that are spelled so."""
+        number = self.words.find(key)
+        if number is None:
+            return 0.0
+        spelled = {m.entry: math.exp(m.log_prior) for m in self.words.matches(number, 0.0, 64)}
+        small = max(spelled.get(word.lower(), 0.0), spelled.get(word.lower().capitalize(), 0.0))
+        return max(spelled.get(word, 0.0), _CAPITAL * small if word[0].isupper() else 0.0)

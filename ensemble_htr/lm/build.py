@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from ensemble_htr.lm.symbols import SPECIALS
 from ensemble_htr.lm.words import bounded, split
 from ensemble_htr.text import profile
 
-__all__ = ["Built", "Score", "build", "data_root", "write_product"]
+__all__ = ["Built", "Score", "build", "write_product"]
 
 Say = Callable[[str], None]
 SUFFIXES = (".arpa", ".arpa.xz", ".arpa.gz")
@@ -55,11 +54,6 @@ class Built:
     weights: tuple[float, ...]
     score: Score | None
     rivals: tuple[Score, ...]
-
-
-def data_root() -> Path:
-    """Where recipes look for their texts: ``$ENSEMBLE_HTR_DATA``, else ``../shared/data``."""
-    return Path(os.environ.get("ENSEMBLE_HTR_DATA", "") or "../shared/data")
 
 
 class _Kitchen:

@@ -20,7 +20,7 @@ from ensemble_htr.lm.symbols import SPECIALS
 
 __all__ = ["MAX_ORDER", "discounts", "estimate", "vocabulary"]
 
-MAX_ORDER = 6  # the highest that KenLM reads as it is usually built
+MAX_ORDER = 10  # KenLM as it is usually built reads 6; ours reads 12
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the counts of counts give none
 
 

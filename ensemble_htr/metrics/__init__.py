@@ -1,4 +1,4 @@
-"""Measures: edit counts, clustered intervals, calibration, agreement of errors.
+"""Measures: edit counts, clustered intervals, calibration, agreement of errors, likeness.
 
 Every figure is a function of additive counts, so that corpora can be summed before dividing; the
 normalisation profile is always an argument, never a hidden default.
@@ -25,6 +25,7 @@ from ensemble_htr.metrics.intervals import (
     rate_interval,
     sign_flip_test,
 )
+from ensemble_htr.metrics.likeness import alike, by_number, by_text
 from ensemble_htr.metrics.review import SHARES, TARGETS, Review, review_curve
 from ensemble_htr.metrics.slips import SLIP_KINDS, Slip, SlipKind, slips
 
@@ -43,14 +44,17 @@ __all__ = [
     "TARGETS",
     "agreement_at",
     "alignment_pairs",
+    "alike",
     "auroc",
     "bootstrap_difference",
     "bootstrap_rate",
     "brier",
+    "by_number",
+    "by_text",
     "char_counts",
     "corrections",
-    "ece",
     "difference_interval",
+    "ece",
     "edit_counts",
     "edit_distance",
     "effective_clusters",

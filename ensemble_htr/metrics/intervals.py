@@ -116,7 +116,8 @@ def _rate(edits: Column, totals: Column) -> float:
 
 def _most(edits: Column, totals: Column) -> float:
     """As far as an interval goes: every token wrong, or as wrong as the worst cluster."""
-    return max(1.0, float((edits / np.maximum(1.0, totals)).max(initial=0.0)))
+    worst = float((edits / np.maximum(1.0, totals)).max(initial=0.0))
+    return max(1.0, worst, _rate(edits, totals))
 
 
 def _without_each(edits: Column, totals: Column) -> Column:

@@ -33,7 +33,7 @@ __all__ = ["AttentionRecognizer", "load_recognizer"]
 
 END = 0  # code of the end of the line
 LINES = 24  # written side by side
-NODES = 4096  # of the rivals of one line scored in one pass
+NODES = 4096  # of the trees of rivals scored in one pass
 
 
 @dataclass(slots=True)
@@ -70,8 +70,7 @@ class AttentionRecognizer(CtcRecognizer):
 
     def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """``texts[i]`` are the rival texts of ``lines[i]``, cut into code points by `str`."""
-        pairs = zip(self.posteriors(lines), texts, strict=True)
-        return [self.dictate(p, [tuple(text) for text in rivals]) for p, rivals in pairs]
+        return self.dictate(self.posteriors(lines), texts)
 
     @torch.inference_mode()
     def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
@@ -205,34 +204,42 @@ class AttentionRecognizer(CtcRecognizer):
     # ---- dictation -----------------------------------------------------------------------
 
     @torch.inference_mode()
-    def dictate(self, heard: Posteriors, texts: Sequence[Sequence[str]]) -> list[float]:
-        """Natural-log probability of each text (a sequence of tokens), end of line included;
-        ``-inf`` where a token is not in the alphabet. Raises `InputError` like `write`."""
+    def dictate(
+        self, heard: Sequence[Posteriors], texts: Sequence[Sequence[Sequence[str]]]
+    ) -> list[list[float]]:
+        """Natural-log probability of each of the rival ``texts[i]`` (sequences of tokens) of line
+        ``i``, end of line included; ``-inf`` where a token is not in the alphabet. Raises
+        `InputError` like `write`."""
         code = {token: i + 1 for i, token in enumerate(self.alphabet)}
-        coded = [[code[t] for t in text] if all(t in code for t in text) else None
-                 for text in texts]  # fmt: skip
-        scores = [-math.inf] * len(texts)
+        scores = [[-math.inf] * len(rivals) for rivals in texts]
+        trees = []
+        for line, rivals in enumerate(texts):
+            coded = [(tuple(code.get(t, 0) for t in text), i) for i, text in enumerate(rivals)]
+            trees += _trees(line, [pair for pair in coded if 0 not in pair[0]], len(code) + 1)
+        trees.sort(key=lambda tree: len(tree.codes))
         with self._precision():
-            self._dictate(heard, coded, scores)
+            while trees:
+                count = max(1, min(len(trees), LINES, NODES // len(trees[-1].codes)))
+                self._dictate(heard, trees[-count:], scores)
+                del trees[-count:]
         return scores
 
     def _dictate(
-        self, heard: Posteriors, coded: Sequence[list[int] | None], scores: list[float]
+        self, heard: Sequence[Posteriors], trees: Sequence[_Tree], scores: list[list[float]]
     ) -> None:
-        """Fill in the scores of the texts that can be written."""
-        cache = self._begin([heard])
-        todo = sorted((tuple(row), i) for i, row in enumerate(coded) if row is not None)
-        while todo:
-            tree = _Tree(len(self.alphabet) + 1)
-            taken: list[tuple[int, list[int], tuple[int, ...]]] = []
-            while todo and (not taken or len(tree.codes) + len(todo[0][0]) <= NODES):
-                row, i = todo.pop(0)
-                taken.append((i, tree.add(row), row))
-            logp, _ = self._next(
-                torch.tensor([tree.codes]), cache, tree.ancestors(), torch.tensor([tree.depth])
-            )
-            for i, nodes, row in taken:
-                scores[i] = float(logp[0, nodes, [*row, END]].sum(dtype=np.float64))
+        """Fill in the scores of the texts on some trees of like size."""
+        size = max(len(tree.codes) for tree in trees)
+        codes, depth = (torch.zeros(len(trees), size, dtype=torch.long) for _ in range(2))
+        seen = np.zeros((len(trees), 1, size, size), np.bool_)
+        for i, tree in enumerate(trees):
+            codes[i, : len(tree.codes)] = torch.tensor(tree.codes)
+            depth[i, : len(tree.codes)] = torch.tensor(tree.depth)
+            tree.ancestors(seen[i, 0])
+        cache = self._begin([heard[tree.line] for tree in trees])
+        logp, _ = self._next(codes, cache, torch.from_numpy(seen), depth)
+        for row, tree in zip(logp, trees, strict=True):
+            for which, nodes, text in tree.taken:
+                scores[tree.line][which] = float(row[nodes, [*text, END]].sum(dtype=np.float64))
 
     # ---- the network ---------------------------------------------------------------------
 
@@ -264,14 +271,15 @@ class AttentionRecognizer(CtcRecognizer):
 
 
 class _Tree:
-    """Texts that share their beginnings; node 0 is the beginning of the line."""
+    """Texts of a line that share their beginnings; node 0 is the beginning of the line."""
 
-    def __init__(self, begin: int) -> None:
+    def __init__(self, line: int, begin: int) -> None:
+        self.line = line
+        self.taken: list[tuple[int, list[int], tuple[int, ...]]] = []  # number, nodes, codes
         self.codes, self.depth, self.parent = [begin], [0], [0]
         self._next: dict[tuple[int, int], int] = {}
 
-    def add(self, row: Sequence[int]) -> list[int]:
-        """The nodes along ``row``, node 0 first."""
+    def add(self, row: tuple[int, ...], number: int) -> None:
         nodes = [0]
         for code in row:
             key = (nodes[-1], code)
@@ -281,15 +289,25 @@ class _Tree:
                 self.depth.append(len(nodes))
                 self.parent.append(nodes[-1])
             nodes.append(self._next[key])
-        return nodes
+        self.taken.append((number, nodes, row))
 
-    def ancestors(self) -> torch.Tensor:
-        """bool ``(1, 1, nodes, nodes)``: whether a node sees another (itself and those above)."""
-        seen = np.zeros((len(self.codes), len(self.codes)), np.bool_)
+    def ancestors(self, seen: NDArray[np.bool_]) -> None:
+        """Fill in whether a node sees another (itself and those above), bool ``(nodes, nodes)`` or
+        more; what is beyond sees itself, so that its attention is a number."""
         for node, parent in enumerate(self.parent):
             seen[node] = seen[parent]
             seen[node, node] = True
-        return torch.from_numpy(seen)[None, None]
+        np.fill_diagonal(seen[len(self.parent) :, len(self.parent) :], True)
+
+
+def _trees(line: int, rows: list[tuple[tuple[int, ...], int]], begin: int) -> list[_Tree]:
+    """Trees of at most `NODES` nodes (or one text) for the numbered rival texts of a line."""
+    trees: list[_Tree] = []
+    for row, number in sorted(rows):
+        if not trees or len(trees[-1].codes) + len(row) > NODES:
+            trees.append(_Tree(line, begin))
+        trees[-1].add(row, number)
+    return trees
 
 
 def _limit(heard: Posteriors) -> int:

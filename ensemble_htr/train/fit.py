@@ -226,13 +226,14 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 
 def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
     names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
-    backward = f'backward = "{pipeline.config.backward}"\n' if pipeline.config.backward else ""
+    more = {"backward": pipeline.config.backward, "lexicon": pipeline.config.lexicon}
+    voices = "".join(f'{key} = "{name}"\n' for key, name in more.items() if name)
     atomic_write(
         folder / "model.toml",
         "# An ensemble: which recognizers read, with which language model, judged by\n"
         "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
         f"recognizers = [{names}]\n"
-        f'lm = "{pipeline.config.lm}"\n{backward}combiner = "combiner.json"\n\n'
+        f'lm = "{pipeline.config.lm}"\n{voices}combiner = "combiner.json"\n\n'
         + _table("beam", beam).lstrip("\n")
         + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
     )

@@ -115,7 +115,7 @@ def fit_engines(
     if len(found) < LEAST_LINES:
         raise InputError(
             f"only {len(found)} lines have a transcription in the ground truth and a reading; "
-            f"wanted {LEAST_LINES} or more (their ids must be the same in all files)"
+            f"wanted {LEAST_LINES} or more (wanted are common ids, places or texts)"
         )
     silent = _Voices(None, ())
     fits, _ = pipeline.lm_fits(x.rows[0].text for x in found)

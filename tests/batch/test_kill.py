@@ -88,7 +88,7 @@ def test_thirty_deaths(job: Callable[[int, int], list[str]], here: Run, tmp_path
     code, _, talk = here(*words, "-o", tmp_path / "whole", "--jobs", 1)
     assert code == 0, talk
     took, expected = time.monotonic() - begun, visible(tmp_path / "whole")
-    assert len(expected) == 2 * PAGES + 2  # combined.txt, review.csv
+    assert len(expected) == 2 * PAGES + 3  # combined.txt, matching.json, review.csv
 
     dice, deaths, out = random.Random(7), 0, tmp_path / "out0"
     while deaths < DEATHS:

@@ -154,6 +154,23 @@ def test_files_and_names(tmp_path: Path) -> None:
         evaluate(one, [one], "fr-archiv")
 
 
+def test_engines_of_any_make_are_scored(tmp_path: Path) -> None:
+    """Confidences of words come along; plain lines are matched by their number."""
+    texts = ["le roi est mort", "vive la reine", "quatre francs par jour"]
+    truth = [Record(f"l{i}", text, "p", "d") for i, text in enumerate(texts)]
+    (tmp_path / "truth.jsonl").write_text(to_jsonl(truth))
+    words = "".join(
+        f"l{i} 1 {k} 1 {word} 0.5\n" for i, text in enumerate(texts)
+        for k, word in enumerate(text.split())
+    )  # fmt: skip
+    (tmp_path / "c.ctm").write_text(words.replace("roi", "roy"))
+    (tmp_path / "p.txt").write_text("\n".join(texts).replace("jour", "jouz") + "\n")
+    report = evaluate(tmp_path / "truth.jsonl", [tmp_path / "c.ctm", tmp_path / "p.txt"])
+    assert [s.overall.characters.edits for s in report.systems] == [1, 1]
+    assert [len(s.missing) for s in report.systems] == [0, 0]
+    assert report.systems[0].characters is not None and report.systems[1].characters is None
+
+
 def test_nothing_to_score_and_nothing_in_common() -> None:
     with pytest.raises(InputError, match="no line to score"):
         scored([Record("1", "XXX")], a=[])

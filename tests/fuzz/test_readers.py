@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ensemble_htr.errors import EnsembleError
 from ensemble_htr.io.pages import page_count, page_format, read_page
-from ensemble_htr.io.records import load_records
+from ensemble_htr.io.readings import load_records
 from ensemble_htr.io.sources import find_pages
 from ensemble_htr.types import Page
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_htr.cli.main import main
-from ensemble_htr.io.records import load_records, to_jsonl
+from ensemble_htr.io.readings import load_records
+from ensemble_htr.io.records import to_jsonl
 from ensemble_htr.io.xml import parse_xml
 
 from .conftest import ASKED, KINDS

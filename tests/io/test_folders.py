@@ -11,7 +11,7 @@ from PIL import Image
 
 from ensemble_htr.errors import ImageError, InputError
 from ensemble_htr.io.pages import read_page
-from ensemble_htr.io.records import load_records
+from ensemble_htr.io.readings import load_records
 from ensemble_htr.io.sources import (
     PageSource,
     find_pages,

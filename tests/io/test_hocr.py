@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr.errors import InputError, XMLError
-from ensemble_htr.io.hocr import Sure, spread
 from ensemble_htr.io.pages import page_format, read_hocr, read_page
-from ensemble_htr.io.records import load_records, record_files
+from ensemble_htr.io.readings import load_records, record_files
 from ensemble_htr.io.sources import find_pages
+from ensemble_htr.io.sure import Sure, spread
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line
 

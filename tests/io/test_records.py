@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.io import records as module
+from ensemble_htr.io.readings import load_records
 from ensemble_htr.io.records import (
     Record,
-    load_records,
     match_records,
     read_jsonl,
     read_tsv,
@@ -216,7 +216,7 @@ def test_folder_of_jsonl_pages(tmp_path: Path) -> None:
     ("make", "said"),
     [
         (lambda p: None, "no such file or folder"),
-        (lambda p: p.mkdir(), "no JSONL, PAGE, ALTO or hOCR file"),
+        (lambda p: p.mkdir(), "no JSONL, PAGE, ALTO, hOCR, CTM, TSV or TXT file"),
         (lambda p: p.write_text('{"id": "1", "text": ""}\n' * 2), "occurs more than once"),
     ],
 )
@@ -235,6 +235,23 @@ def test_matching_by_page_and_id() -> None:
     backwards = match_records(system, wanted, "s")
     assert backwards.found == (wanted[1], wanted[2], None)
     assert backwards.extra == (wanted[0],)
+
+
+def test_plain_lines_are_matched_by_number_or_text() -> None:
+    texts = ["le roi est mort", "vive la reine", "quatre francs par jour", "signe Dupont"]
+    wanted = [Record(f"r{i}", text, "p") for i, text in enumerate(texts)]
+    plain = [
+        Record(f"line-{i}", text.replace("e", "c"), "q", numbered=True)
+        for i, text in enumerate(texts, 1)
+    ]
+    assert match_records(wanted, plain, "s").found == tuple(plain)  # one page each: the same
+    assert match_records(plain, wanted, "s").found == tuple(wanted)
+    fewer = match_records(wanted, plain[1:], "s")
+    assert fewer.found == (None, *plain[1:]) and fewer.extra == ()
+    more = match_records(wanted[:2], plain, "s")
+    assert more.found == tuple(plain[:2]) and more.extra == tuple(plain[2:])
+    other = [*wanted, Record("r0", "x", "z")]
+    assert set(match_records(other, plain, "s").found) == {None}  # no page of that name
 
 
 @pytest.mark.parametrize("swap", [False, True])

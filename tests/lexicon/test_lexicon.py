@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
+from ensemble_htr.assets import verify
 from ensemble_htr.cli.lexicon import lexicon as command
 from ensemble_htr.errors import AssetError, EnsembleError, InputError, UsageError
 from ensemble_htr.lexicon import (
@@ -22,10 +23,12 @@ from ensemble_htr.lexicon import (
     Lexicon,
     NameList,
     NameVoice,
+    WordVoice,
     build,
     explain_names,
     keys,
     learn,
+    lists_of,
     name_words,
     read_entries,
 )
@@ -146,6 +149,53 @@ def test_a_voice_prefers_the_name_that_a_list_has(french: Lexicon) -> None:
     assert evidence(word, french.lookup(word)[0]) <= CAP
 
 
+def test_known_words_speak_for_a_text_and_unknown_ones_against_it(tmp_path: Path) -> None:
+    build({"maison": 1000.0, "Paris": 90.0, "à": 9e6, "a": 9e6}, "words", tmp_path / "w.lex")
+    names = made(tmp_path, FRENCH).lists
+    voice = WordVoice(NameList.load(tmp_path / "w.lex", "words"), names)
+    assert isinstance(voice, TextVoice)
+
+    def says(text: str) -> float:
+        return voice.speak([graphemes(text)])[0]
+
+    assert says("") == says("12 ... — §") == 0.0  # no words, nothing to say
+    assert says("maison") > says("Maison") > 0 > says("maifon")
+    assert says("mâison") < 0  # accents count
+    assert 0 > says("Berthier") > says("berthier")  # a name is half known, with its capital
+    assert says("maison Xyzzyq") == pytest.approx(says("maison") + says("Xyzzyq"))
+
+
+def test_a_recipe_makes_a_product_that_its_lock_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_DATA", str(tmp_path))
+    (tmp_path / "names.txt").write_text("Berthier\t7\nMartin\t50\n", encoding="utf-8")
+    (tmp_path / "text.txt").write_text("rue Rivoli\nla rue Rivoli, rue Une\n", encoding="utf-8")
+    shelf = tmp_path / "made"
+    shelf.mkdir()
+    (shelf / "recipe.toml").write_text(
+        "name = 'made'\ndescription = 'A few names.'\nlicence = 'CC0'\n"
+        "[[parts]]\nname = 'names'\nlists = ['names.txt']\n"
+        "[[parts]]\nname = 'streets'\ntexts = ['text.txt']\n"
+        "pattern = 'rue ([A-Z]\\w+)'\nleast = 2\n",
+        encoding="utf-8",
+    )
+    run = CliRunner().invoke(command, ["build", "--recipe", str(shelf / "recipe.toml")])
+    assert run.exit_code == 0, run.output
+    verify(shelf)
+    lists = lists_of(shelf)
+    assert {n: read_entries(p) for n, p in lists.items()} == {
+        "names": {"Berthier": 7.0, "Martin": 50.0},
+        "streets": {"Rivoli": 2.0},
+    }
+    first = (shelf / "lock.json").read_bytes()
+    CliRunner().invoke(command, ["build", "--recipe", str(shelf / "recipe.toml")])
+    assert (shelf / "lock.json").read_bytes() == first  # the same bytes again
+    (tmp_path / "names.txt").write_text("", encoding="utf-8")
+    run = CliRunner().invoke(command, ["build", "--recipe", str(shelf / "recipe.toml")])
+    assert "list 'names' has no entries" in str(run.exception)
+
+
 @pytest.mark.parametrize(
     "text, names",
     [
@@ -242,6 +292,15 @@ def test_a_plain_list_is_compiled_once(tmp_path: Path, monkeypatch: pytest.Monke
         found = NameList.load(tmp_path / "given.txt")
     assert found.name == "given" and len(found) == 1
     assert len(list((tmp_path / "cache").rglob("*.lex"))) == 1
+
+
+def test_a_home_that_cannot_be_written_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "given.txt").write_text("Paul\t3\n", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "given.txt"))  # a file
+    for _ in range(2):
+        assert len(NameList.load(tmp_path / "given.txt")) == 1
 
 
 def test_the_command_builds_and_asks(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from ensemble_htr.assets import data_root
 from ensemble_htr.cli.lm import lm as command
 from ensemble_htr.config import load_toml
 from ensemble_htr.errors import ConfigError, EnsembleError, InputError, OutputError, XMLError
 from ensemble_htr.lm import load, text_logprob
-from ensemble_htr.lm.build import build, data_root, write_product
+from ensemble_htr.lm.build import build, write_product
 from ensemble_htr.lm.corpus import read_texts, wrap
 from ensemble_htr.lm.recipe import Recipe, from_texts
 from ensemble_htr.text import profile
@@ -197,7 +198,7 @@ def test_output_that_cannot_be_written(root: Path) -> None:
 # change to the recipe, what the message must say
 WRONG = [
     (("gamma", "gama"), "unknown key 'gama'; did you mean 'gamma'"),
-    (("order = 3", "order = 9"), "order is 9; wanted 1 to 6"),
+    (("order = 3", "order = 9"), "order is 11; wanted 1 to 10"),
     (('"one"]', '"onne"]'), "unknown component 'onne'; did you mean 'one'"),
     (('held_out = ["xml"]', ""), "no held-out text"),
     (('name = "two"', 'name = "one"'), "share a name"),

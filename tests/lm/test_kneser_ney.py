@@ -88,7 +88,7 @@ def test_shared_vocabulary_counts_strangers_as_unknown() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(UsageError, match="order 7: wanted 1 to 6"):
-        estimate(TOKENS, 7)
+    with pytest.raises(UsageError, match="order 11: wanted 1 to 10"):
+        estimate(TOKENS, 11)
     with pytest.raises(InputError, match="no line"):
         estimate([], 3)

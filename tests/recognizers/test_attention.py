@@ -19,6 +19,7 @@ pytest.importorskip("cv2")
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy  # noqa: E402
 from ensemble_htr.errors import InputError  # noqa: E402
 from ensemble_htr.protocols import ScoringRecognizer, WritingRecognizer  # noqa: E402
+from ensemble_htr.recognizers import attention  # noqa: E402
 from ensemble_htr.recognizers.attention import (  # noqa: E402
     AttentionRecognizer,
     load_recognizer,
@@ -87,7 +88,7 @@ def test_the_beam_finds_what_brute_force_finds(tmp_path: Path, beta: float, ctc:
         (heard,) = engine.posteriors([line(width, width)])
         limit = len(heard.memory)  # type: ignore[arg-type]
         texts = [t for n in range(limit + 1) for t in itertools.product("ab", repeat=n)]
-        scores = engine.dictate(heard, texts)
+        (scores,) = engine.dictate([heard], [texts])
         assert np.logaddexp.reduce(scores) <= 1e-6  # a distribution over texts (longer ones too)
         said = np.maximum(ctc_score(heard, texts), -1e6)
         scores = [a + beta * len(t) + ctc * c for a, t, c in zip(scores, texts, said, strict=True)]
@@ -101,11 +102,25 @@ def test_the_beam_finds_what_brute_force_finds(tmp_path: Path, beta: float, ctc:
 def test_rivals_are_scored_in_one_tree_as_each_alone(engine: AttentionRecognizer) -> None:
     (heard,) = engine.posteriors([line(150, 3)])
     texts = ["", "a", "ab", "abc", "abd", "b", "ba ab", "abc", "abcdefgh" * 4]
-    together = engine.dictate(heard, texts)
-    assert together == pytest.approx([engine.dictate(heard, [t])[0] for t in texts], abs=1e-4)
-    assert engine.dictate(heard, ["aéb"]) == [-math.inf]
-    assert engine.dictate(heard, []) == []
+    (together,) = engine.dictate([heard], [texts])
+    alone = [engine.dictate([heard], [[t]])[0][0] for t in texts]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert engine.dictate([heard], [["aéb"]]) == [[-math.inf]]
+    assert engine.dictate([heard], [[]]) == [[]]
     assert all(score <= 0 for score in together)
+
+
+def test_lines_are_dictated_side_by_side_as_each_alone(
+    engine: AttentionRecognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = engine.posteriors([line(150 - 9 * k, k) for k in range(7)])
+    texts = [["abcd" * k, "ab" * k, "é", "c"][: 4 - k % 3] for k in range(6)] + [[]]
+    alone = [engine.dictate([p], [rivals])[0] for p, rivals in zip(heard, texts, strict=True)]
+    for nodes in (4096, 40, 1):  # also in several passes
+        monkeypatch.setattr(attention, "NODES", nodes)
+        together = engine.dictate(heard, texts)
+        for mine, wanted in zip(together, alone, strict=True):
+            assert mine == pytest.approx(wanted, abs=1e-4)
 
 
 def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecognizer) -> None:
@@ -113,7 +128,7 @@ def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecogni
     for p, written in zip(heard, engine.write(heard, PLAIN), strict=True):
         assert 1 <= len(written) <= 4
         assert len({h.text for h in written}) == len(written)
-        scores = engine.dictate(p, [h.tokens for h in written])
+        (scores,) = engine.dictate([p], [[h.tokens for h in written]])
         assert scores == sorted(scores, reverse=True)
         for h, score in zip(written, scores, strict=True):
             if len(h.tokens) < len(p.memory):  # else it was cut off and has no end

@@ -48,3 +48,31 @@ def test_without_a_network_there_is_the_text() -> None:
 def test_control_characters_do_not_reach_the_terminal() -> None:
     shown = explain("l1", Reading(("\x1b", "[", "2", "J"), (1.0,) * 4, 1.0), "\x1b]0;x\x07")
     assert "\x1b" not in shown and "\x07" not in shown
+
+
+def test_the_evidence_of_every_place_in_dispute() -> None:
+    arcs = (
+        Arc("a", {"vote:x": 0.75, "mass:x": 1.0, "posterior": 0.9, "lm": 1.25}),
+        Arc("o", {"vote:y": 1.0, "mass:z": 0.25, "posterior": 0.1, "lm": -1.25}),
+    )
+    slots = (Slot((Arc("l"),)), Slot(arcs))
+    rows = {"x": ("l", "a"), "y": ("l", "o"), "z": ("l", "a"), "z#1": ("l", "o")}
+    network = ConfusionNetwork(slots, rows, quarantined={"w": "mois de\x1b mai"})
+    reading = Reading(("l", "a"), (1.0, 0.9), 0.9, (), network, (0, 1), "lo")
+    shown = explain("l1", reading, evidence=True).splitlines()
+    assert "  w        mois de\ufffd mai   (left out: another line)" in shown
+    assert shown[-4:] == [
+        "  column 2: l[a]",
+        "   > a  90%  x 0.75, z; lm +1.2",
+        "     o  10%  y, z's n-best 0.25; lm -1.2",
+        "  the language model made 'la' of 'lo'",
+    ]
+    assert "column" not in explain("l1", reading)
+
+
+def test_many_rivals_are_counted() -> None:
+    tokens = "abcdefghij"
+    slot = Slot(tuple(Arc(t, {"posterior": 0.1}) for t in tokens))
+    network = ConfusionNetwork((slot,), {t: (t,) for t in tokens})
+    shown = explain("l1", Reading(("j",), (0.1,), 0.1, (), network, (0,)), evidence=True)
+    assert "   > j  10%  j" in shown and "     and 3 more" in shown

@@ -21,7 +21,7 @@ from ensemble_htr.errors import EnsembleError
 from ensemble_htr.evaluate.groups import Facts
 from ensemble_htr.evaluate.plots import Series, chart, nice
 from ensemble_htr.evaluate.report import LineScore, Report, Scores
-from ensemble_htr.evaluate.views import normalisation_only
+from ensemble_htr.evaluate.views import gap_sentences, normalisation_only
 from ensemble_htr.metrics import SHARES, TARGETS, alignment_pairs
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import Page
@@ -65,6 +65,7 @@ def to_html(report: Report, facts: Facts = Facts({}, {}, {})) -> str:  # noqa: B
         scale=lambda value: round(100 * min(1.0, value / axis), 2),
         verdicts=[s.difference.verdict for s in report.systems if s.difference],
         normalised=normalisation_only(report),
+        gaps=gap_sentences(report.ensemble) if report.ensemble else [],
         corrections=any(s.corrections for s in report.systems),
         kinds=_kinds(report),
         targets=TARGETS,

@@ -103,7 +103,8 @@ def verdict(name: str, other: str, cer: Estimate, p: float) -> str:
     """The difference of two systems (``name`` minus ``other``) in a sentence. It says that one is
     better only if both the interval and the permutation test do."""
     points = [f"{100 * v:+.2f}".replace("-", "−") for v in (cer.value, cer.low, cer.high)]
-    figures = f"{points[0]} points of CER, {LEVEL:.0%} [{points[1]}, {points[2]}], p = {p:.3f}"
+    chance = f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
+    figures = f"{points[0]} points of CER, {LEVEL:.0%} [{points[1]}, {points[2]}], {chance}"
     if cer.low <= 0.0 <= cer.high or p > 1 - LEVEL:
         return f"These documents cannot tell {name} from {other}: {figures}."
     return (

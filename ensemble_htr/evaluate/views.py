@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 
-from ensemble_htr.evaluate.report import Report
+from ensemble_htr.evaluate.report import Ensemble, Report
 from ensemble_htr.evaluate.words import NEAR
 from ensemble_htr.metrics import TARGETS, Estimate
 
-__all__ = ["normalisation_only", "to_text", "to_tsv"]
+__all__ = ["gap_sentences", "normalisation_only", "to_text", "to_tsv"]
 
 _NAME_WIDTH = 32  # columns
 _TSV = (
@@ -188,11 +188,18 @@ def _ensemble(report: Report) -> str:
         ["oracle: path of the network", _percent(e.oracle_network), ""],
         ["words no engine reads", _percent(e.oracle_words), ""],
     ]
-    gaps = [
-        f"{name} closes {share:.0%} of the gap between {e.best.name} and the network's oracle"
-        for name, share in e.gap_closed.items()
+    return "\n".join([_table(rows), *gap_sentences(e)])
+
+
+def gap_sentences(ensemble: Ensemble) -> list[str]:
+    """What each combining system makes of its engines, in a sentence."""
+    best = ensemble.best.name
+    return [
+        f"{name} closes {share:.0%} of the gap between {best} and the network's oracle"
+        if share > 0
+        else f"{name} reads no better than {best}, its best engine"
+        for name, share in ensemble.gap_closed.items()
     ]
-    return "\n".join([_table(rows), *gaps])
 
 
 def _corrections(report: Report) -> str:

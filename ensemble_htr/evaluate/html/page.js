@@ -21,15 +21,26 @@
         cost[i * w + j] = !i ? j : !j ? i : Math.min(cost[(i - 1) * w + j - 1] + (x[i - 1] !== y[j - 1]),
           cost[(i - 1) * w + j] + 1, cost[i * w + j - 1] + 1);
     const out = [];
-    const put = (kind, c) => { const last = out[out.length - 1]; if (last && last[0] === kind) last[1] = c + last[1]; else out.push([kind, c]); };
-    let i = x.length, j = y.length;
+    let i = x.length, j = y.length, missing = "", added = "", equal = "";
+    const flush = () => {
+      if (added) out.push(["ins", added]);
+      if (missing) out.push(["del", missing]);
+      if (equal) out.push(["", equal]);
+      missing = added = equal = "";
+    };
     while (i || j) {
       const here = cost[i * w + j];
-      if (i && j && x[i - 1] === y[j - 1] && here === cost[(i - 1) * w + j - 1]) { put("", x[i - 1]); i--; j--; }
-      else if (j && here === cost[i * w + j - 1] + 1) { put("ins", y[--j]); }
-      else if (i && here === cost[(i - 1) * w + j] + 1) { put("del", x[--i]); }
-      else { put("ins", y[--j]); put("del", x[--i]); }
+      if (i && j && x[i - 1] === y[j - 1] && here === cost[(i - 1) * w + j - 1]) {
+        if (missing || added) flush();
+        equal = x[--i] + equal; j--;
+      } else {
+        if (equal) flush();
+        if (i && j && here === cost[(i - 1) * w + j - 1] + 1) { missing = x[--i] + missing; added = y[--j] + added; }
+        else if (j && here === cost[i * w + j - 1] + 1) added = y[--j] + added;
+        else missing = x[--i] + missing;
+      }
     }
+    flush();
     return out.reverse();
   };
   const show = (row) => {
@@ -37,7 +48,9 @@
     const box = text("article", "", "line"), head = text("h3", [data.docs[d], data.pages[page], id].filter(Boolean).join(" · "));
     const list = document.createElement("dl");
     const add = (name, index, node) => {
-      const term = text("dt", name, index < 0 ? "" : "c" + (index % 8));
+      const term = text("dt", "", index < 0 ? "" : "c" + (index % 8));
+      if (index >= 0) term.append(text("i", "", "key"));
+      term.append(name);
       node.dir = "auto";
       list.append(term, node);
     };

@@ -61,6 +61,7 @@ def to_json(report: Report) -> dict[str, Any]:
                 "phi": pair.errors.phi,
                 "shared": pair.errors.shared,
                 "identical": pair.errors.identical,
+                "difference": _difference(pair.difference),
             }
             for pair in report.pairs
         ],

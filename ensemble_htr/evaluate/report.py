@@ -195,11 +195,12 @@ class SystemReport:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Who misreads the same characters: counts over the characters of ``overall``."""
+    """Two systems: who misreads the same characters of ``overall``, and which is better."""
 
     first: str
     second: str
     errors: ErrorAgreement
+    difference: Difference  # the second minus the first
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def score_records(
         level=LEVEL,
         method=METHOD,
         systems=tuple(found),
-        pairs=tuple(Pair(*names, errors) for names, errors in work.agreements.items()),
+        pairs=work.pairs({s.name: s for s in found}, statistics),
         beside=tuple(_beside(p, found, truth, systems, scored) for p in options.beside),
         ensemble=work.ensemble({s.name: s.overall.cer.value for s in found}),
         notices=tuple(notices),
@@ -268,6 +268,17 @@ class _Evaluation:
             confidences=tally.confidences.confidences(),
             corrections=tuple(Correction(to, c) for to, c in tally.corrections.items()),
         )
+
+    def pairs(
+        self, systems: Mapping[str, SystemReport], statistics: Statistics
+    ) -> tuple[Pair, ...]:
+        """Every two systems, in the order in which they were named."""
+        found = []
+        for (one, two), errors in self.agreements.items():
+            lines, first = systems[two].lines, systems[one]
+            difference = statistics.difference(two, lines, first, self.letters_only)
+            found.append(Pair(one, two, errors, difference))
+        return tuple(found)
 
     def ensemble(self, rates: Mapping[str, float]) -> Ensemble | None:
         return None if self.together is None else self.together.ensemble(rates)

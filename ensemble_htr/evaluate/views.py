@@ -214,13 +214,15 @@ def _corrections(report: Report) -> str:
 
 
 def _agreement(report: Report) -> str:
-    rows = [["errors in common", "phi", "shared %", "identical %"]]
+    rows = [["errors in common", "phi", "shared %", "identical %", "second - first", "", "p"]]
     rows += [
         [
             f"{_cut(p.first)} & {_cut(p.second)}",
             f"{p.errors.phi:.3f}",
             _percent(p.errors.shared),
             _percent(p.errors.identical),
+            *_with_interval(p.difference.cer, "+"),
+            f"{p.difference.p:.3f}",
         ]
         for p in report.pairs
     ]

@@ -58,7 +58,7 @@ def evaluate(
     """
     from ensemble_htr.evaluate import evaluate as score
 
-    options = _options(ground_truth, profiles[1:], engines, lexicon)
+    options = _options(ground_truth, profiles, engines, lexicon)
     named = [_system(s) for s in systems]
     report = score(ground_truth, named, profiles[0], letters, options=options)
     for notice in report.notices:
@@ -71,14 +71,14 @@ def evaluate(
 
 
 def _options(
-    ground_truth: Path, beside: tuple[str, ...], engines: str | None, lexicon: tuple[Path, ...]
+    ground_truth: Path, profiles: tuple[str, ...], engines: str | None, lexicon: tuple[Path, ...]
 ) -> Options:
     from ensemble_htr.evaluate import Options, facts_of, find_profile, read_lexicon
     from ensemble_htr.text import PROFILES
 
-    names = tuple(PROFILES) if "all" in beside else beside
+    names = tuple(PROFILES) if "all" in profiles[1:] else profiles[1:]
     return Options(
-        beside=tuple(find_profile(name) for name in dict.fromkeys(names)),
+        beside=tuple(find_profile(n) for n in dict.fromkeys(names) if n != profiles[0]),
         engines=tuple(e.strip() for e in (engines or "").split(",") if e.strip()),
         lexicon=read_lexicon(lexicon),
         facts=facts_of(ground_truth),

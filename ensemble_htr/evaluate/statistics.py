@@ -73,13 +73,14 @@ class Statistics:
         every = list(zip(lines, first.lines, strict=True))
         letters = [pair for pair in every if pair[0].letters]
         scored = letters if letters_only else every
-        cer, p = self._paired(scored, lambda line: line.characters)
+        cer = self._paired(scored, lambda line: line.characters)
+        p = self._chance(scored)
         return Difference(
             to=first.name,
             cer=cer,
-            wer=self._paired(scored, lambda line: line.words)[0],
-            letters_cer=self._paired(letters, lambda line: line.characters)[0],
-            letters_wer=self._paired(letters, lambda line: line.words)[0],
+            wer=self._paired(scored, lambda line: line.words),
+            letters_cer=self._paired(letters, lambda line: line.characters),
+            letters_wer=self._paired(letters, lambda line: line.words),
             p=p,
             verdict=verdict(name, first.name, cer, p),
         )
@@ -88,12 +89,19 @@ class Statistics:
         self,
         pairs: Sequence[tuple[LineScore, LineScore]],
         counts: Callable[[LineScore], Counts],
-    ) -> tuple[Estimate, float]:
+    ) -> Estimate:
         _, labels = _clusters([one for one, _ in pairs])
         ours = self._columns(_per_cluster([counts(one) for one, _ in pairs], labels))
         theirs = self._columns(_per_cluster([counts(two) for _, two in pairs], labels))
-        p = sign_flip_test(ours[0], theirs[0], seed=self.seed)
-        return difference_interval(*ours, *theirs), p
+        return difference_interval(*ours, *theirs)
+
+    def _chance(self, pairs: Sequence[tuple[LineScore, LineScore]]) -> float:
+        _, labels = _clusters([one for one, _ in pairs])
+        ours, theirs = (
+            [c.edits for c in _per_cluster([pair[i].characters for pair in pairs], labels)]
+            for i in range(2)
+        )
+        return sign_flip_test(ours, theirs, seed=self.seed)
 
     def _columns(self, counts: Sequence[Counts]) -> tuple[list[int], list[int]]:
         return [c.edits for c in counts], [c.over(self.denominator) for c in counts]

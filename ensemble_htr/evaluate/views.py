@@ -14,8 +14,8 @@ __all__ = ["gap_sentences", "normalisation_only", "to_text", "to_tsv"]
 
 _NAME_WIDTH = 32  # columns
 _TSV = (
-    "system doc page id hand line_type characters edits substitutions insertions deletions words "
-    "word_edits missing reference reading"
+    "profile system doc page id hand line_type characters edits substitutions insertions deletions "
+    "words word_edits missing reference reading"
 ).split()
 
 
@@ -51,7 +51,15 @@ def to_tsv(report: Report) -> str:
     for system in report.systems:
         for line in system.lines:
             c, w = line.characters, line.words
-            place = (system.name, line.doc, line.page, line.id, line.hand, line.kind)
+            place = (
+                report.profile,
+                system.name,
+                line.doc,
+                line.page,
+                line.id,
+                line.hand,
+                line.kind,
+            )
             figures = (c.reference, c.edits, c.substitutions, c.insertions, c.deletions)
             row = (*place, *figures, w.reference, w.edits, int(line.missing))
             texts = (line.reference, line.reading)

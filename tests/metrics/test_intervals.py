@@ -64,6 +64,11 @@ def test_drawn_flips_agree_with_the_normal_approximation() -> None:
     z = abs(d.sum()) / np.sqrt((d**2).sum())
     assert p == pytest.approx(math.erfc(z / math.sqrt(2)), abs=0.01)
     assert p == sign_flip_test(d, np.zeros(40))
+    many = rng.normal(0.04, 1.0, 2_500)
+    drawn = np.mean(
+        [abs((many * rng.choice((-1, 1), 2_500)).sum()) >= abs(many.sum()) for _ in range(4_000)]
+    )
+    assert sign_flip_test(many, np.zeros(2_500)) == pytest.approx(drawn, abs=0.03)
 
 
 def test_a_huge_document_among_small_ones_is_hardly_more_than_one() -> None:

@@ -64,7 +64,7 @@ def evaluate(
     for notice in report.notices:
         click.echo(notice, err=True)
     _write(report, options, json_file, tsv_file, report_file)
-    if "-" not in (json_file, tsv_file):
+    if "-" not in (json_file, tsv_file, report_file):
         from ensemble_htr.evaluate import to_text
 
         click.echo(to_text(report, per_document))

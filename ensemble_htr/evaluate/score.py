@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemble_htr.errors import InputError, UsageError, did_you_mean
+from ensemble_htr.errors import InputError, UsageError, did_you_mean, printable
 from ensemble_htr.evaluate.ensemble import EnsembleTally
 from ensemble_htr.evaluate.groups import Facts, facts_of
 from ensemble_htr.evaluate.pages import recut, unordered
@@ -344,7 +344,9 @@ def _lines(count: int) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(printable(name, 80) for name in names[:3]) + (
+        ", ..." if len(names) > 3 else ""
+    )
 
 
 def _name(page: str, line: str) -> str:

@@ -23,6 +23,8 @@ def to_text(report: Report, per_document: bool = False) -> str:
     """The report as a table, rates in per cent; every figure with its profile and denominator."""
     several = len(report.systems) > 1
     blocks = [_heading(report), _rates(report)]
+    if not report.systems:
+        return blocks[0]
     if several:
         blocks.append(_differences(report))
     blocks += [_spread(report), _errors(report), _words(report)]
@@ -38,7 +40,10 @@ def to_text(report: Report, per_document: bool = False) -> str:
         blocks += [_confidences(report), _review(report)]
     if per_document:
         blocks.append(_documents(report))
-    return "\n\n".join(blocks)
+    text = "\n\n".join(blocks)  # names and texts come from files: nothing that a terminal obeys
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def to_tsv(report: Report) -> str:

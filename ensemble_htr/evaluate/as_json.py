@@ -15,6 +15,7 @@ from ensemble_htr.evaluate.report import (
     Ensemble,
     Report,
     Scores,
+    Spread,
     SystemReport,
 )
 from ensemble_htr.evaluate.words import NEAR
@@ -106,15 +107,10 @@ def _system(system: SystemReport) -> dict[str, Any]:
 
 
 def _details(system: SystemReport) -> dict[str, Any]:
-    spread, free = system.spread, system.unordered
+    free = system.unordered
     return {
-        "spread": {
-            "macro_lines": spread.macro_lines,
-            "macro_documents": spread.macro_documents,
-            "median_line": spread.median,
-            "capped": spread.capped,
-            "catastrophic_lines": spread.catastrophic,
-        },
+        "spread": _spread(system.spread),
+        "word_spread": _spread(system.word_spread),
         "errors": dict(system.slips),
         "confusions": [
             {"reference": c.wanted, "reading": c.read, "kind": c.kind, "times": c.times}
@@ -156,6 +152,16 @@ def _details(system: SystemReport) -> dict[str, Any]:
             }
             for c in system.corrections
         ],
+    }
+
+
+def _spread(spread: Spread) -> dict[str, float]:
+    return {
+        "macro_lines": spread.macro_lines,
+        "macro_documents": spread.macro_documents,
+        "median_line": spread.median,
+        "capped": spread.capped,
+        "catastrophic_lines": spread.catastrophic,
     }
 
 

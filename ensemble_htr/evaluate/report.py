@@ -101,13 +101,13 @@ class Confidences:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How errors lie over lines and documents; all rates are CER, fractions."""
+    """How errors lie over lines and documents: rates, fractions, of characters or of words."""
 
     macro_lines: float  # mean over lines that have a reference
     macro_documents: float
     median: float  # of those lines
-    capped: float  # no line counts for more errors than it has characters
-    catastrophic: float  # share of those lines with a CER of CATASTROPHIC or more
+    capped: float  # no line counts for more errors than it is long
+    catastrophic: float  # share of those lines with a rate of CATASTROPHIC or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,8 @@ class SystemReport:
     missing: tuple[str, ...]  # lines of the ground truth that the system lacks: scored as empty
     extra: tuple[str, ...]  # lines that the ground truth lacks: not scored
     difference: Difference | None  # to the first system; None for that one
-    spread: Spread
+    spread: Spread  # of the CER
+    word_spread: Spread  # of the WER
     hands: Mapping[str, Scores]  # of ``overall``; empty where the ground truth names none
     kinds: Mapping[str, Scores]  # by type of line
     pages: Mapping[tuple[str, str], Counts]  # characters, by (doc, page)

@@ -254,7 +254,14 @@ class _Evaluation:
             difference=statistics.difference(name, every, first[0], self.letters_only)
             if first
             else None,
-            spread=spread_of(scored, [s.characters for s in by_document.values()], self.form),
+            spread=spread_of(
+                [line.characters for line in scored],
+                [s.characters for s in by_document.values()],
+                self.form,
+            ),
+            word_spread=spread_of(
+                [line.words for line in scored], [s.words for s in by_document.values()], self.form
+            ),
             hands=statistics.named(scored, lambda line: line.hand),
             kinds=statistics.named(scored, lambda line: line.kind),
             pages={

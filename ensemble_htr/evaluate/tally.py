@@ -68,12 +68,12 @@ class Tally:
         return tuple(Confusion(*what, times) for what, times in ranked[:_CONFUSIONS])
 
 
-def spread_of(lines: Sequence[LineScore], documents: Sequence[Counts], profile: Profile) -> Spread:
-    """How the errors lie over ``lines``; those without a reference have no rate of their own and
-    count in none of these, except that ``capped`` leaves their insertions out."""
-    edits = np.array([line.characters.edits for line in lines], dtype=np.float64)
-    length = np.array([line.characters.over(profile.denominator) for line in lines], np.float64)
-    has = np.array([line.characters.reference > 0 for line in lines], dtype=bool)
+def spread_of(lines: Sequence[Counts], documents: Sequence[Counts], profile: Profile) -> Spread:
+    """How the errors lie over lines and documents (counts of characters, or of words); lines
+    without a reference have no rate of their own and count in none of these."""
+    edits = np.array([c.edits for c in lines], dtype=np.float64)
+    length = np.array([c.over(profile.denominator) for c in lines], dtype=np.float64)
+    has = np.array([c.reference > 0 for c in lines], dtype=bool)
     if not has.any():
         return Spread(0.0, 0.0, 0.0, 0.0, 0.0)
     rates = edits[has] / length[has]

@@ -133,13 +133,23 @@ def _differences(report: Report) -> str:
 
 
 def _spread(report: Report) -> str:
-    rows = [["CER, per cent", "micro", "mean line", "mean document", "median line", "capped",
-             "lines ≥ 50 %", "any order", "words F1"]]  # fmt: skip
+    rows = [
+        ["per cent", "", "micro", "mean line", "mean document", "median line", "capped"]
+        + ["lines ≥ 50 %", "any order", "words F1", "sub", "ins", "del"]
+    ]
     for s in report.systems:
-        d, free = s.spread, s.unordered
-        rates = (s.overall.cer.value, d.macro_lines, d.macro_documents, d.median, d.capped,
-                 d.catastrophic, free.cer, free.word_f1)  # fmt: skip
-        rows.append([s.name, *(_percent(r) if r == r else "-" for r in rates)])
+        free = (s.unordered.cer, s.unordered.word_f1)
+        kinds = (
+            ("CER", s.overall.cer.value, s.spread, s.overall.characters, free),
+            ("WER", s.overall.wer.value, s.word_spread, s.overall.words, ()),
+        )
+        for kind, micro, d, counts, other in kinds:
+            rates = (micro, d.macro_lines, d.macro_documents, d.median, d.capped, d.catastrophic)
+            shown = [_percent(r) if r == r else "-" for r in (*rates, *other)]
+            edits = (counts.substitutions, counts.insertions, counts.deletions)
+            name = s.name if kind == "CER" else ""
+            shown += [""] * (8 - len(shown))
+            rows.append([name, kind, *shown, *(f"{n:,}" for n in edits)])
     recut = [
         f"{s.name}: the lines of {len(s.unordered.recut)} pages are cut otherwise: aligned whole"
         for s in report.systems

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test check fuzz bench eval fit sample clean
+.PHONY: help setup demo test check fuzz bench eval figures fit sample clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ bench: $(READY)  ## lines per second of each stage on this machine
 
 eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
 	$(BIN)/python eval/run.py $(DATA)
+
+figures: $(READY)  ## compare what README, cards and tables quote with the stored readings
+	$(BIN)/python eval/figures.py
 
 fit: $(READY)  ## fit the shipped ensembles' weights and confidences on fr19/judge
 	$(BIN)/python -m ensemble_htr.train.fit models/default --data $(DATA)

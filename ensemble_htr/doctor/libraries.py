@@ -45,6 +45,7 @@ LIBRARIES = (
     Library("Pillow", ("pillow",), "PIL.Image"),
     Library("click", ("click",)),
     Library("tqdm", ("tqdm",)),
+    Library("Jinja2", ("jinja2",)),
     Library("scikit-learn", ("scikit-learn",), "sklearn"),
     Library("torch", ("torch",), "torch", "recognize", "reading images"),
     Library(

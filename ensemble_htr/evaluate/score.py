@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from ensemble_htr.errors import InputError, UsageError
-from ensemble_htr.evaluate.confidences import character_calibration, line_calibration
+from ensemble_htr.errors import InputError, UsageError, did_you_mean, printable
+from ensemble_htr.evaluate.ensemble import EnsembleTally
+from ensemble_htr.evaluate.groups import Facts, facts_of
+from ensemble_htr.evaluate.pages import recut, unordered
+from ensemble_htr.evaluate.profiles import find_profile
 from ensemble_htr.evaluate.report import (
-    Difference,
+    Correction,
+    Ensemble,
     LineScore,
     Pair,
+    ProfileScore,
     Report,
-    Scores,
     SystemReport,
 )
+from ensemble_htr.evaluate.statistics import Statistics, grouped
+from ensemble_htr.evaluate.tally import Aligned, Tally, spread_of
+from ensemble_htr.evaluate.words import word_kinds
 from ensemble_htr.io.readings import load_records
 from ensemble_htr.io.records import Matching, Record, match_records
 from ensemble_htr.metrics import (
     Counts,
     ErrorAgreement,
-    Estimate,
-    bootstrap_difference,
-    bootstrap_rate,
+    Sites,
+    agreement_at,
     char_counts,
-    edit_counts,
-    error_agreement,
+    corrections,
+    pair_counts,
+    profile_counts,
+    profile_pairs,
+    sites,
 )
-from ensemble_htr.metrics.bootstrap import DRAWS, LEVEL
+from ensemble_htr.metrics.bootstrap import LEVEL
+from ensemble_htr.metrics.intervals import METHOD
 from ensemble_htr.text import Profile, has_letter
-from ensemble_htr.text import profile as profile_called
 
-__all__ = ["evaluate", "score_records"]
+__all__ = ["Options", "evaluate", "score_records"]
 
-_UNITS: tuple[tuple[str, Callable[[LineScore], tuple[str, ...]]], ...] = (
-    ("document", lambda line: (line.doc,)),
-    ("page", lambda line: (line.doc, line.page)),
-    ("line", lambda line: (line.doc, line.page, line.id)),
-)
+_TOO_FEW = 10  # clusters
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an evaluation looks at beside the headline."""
+
+    beside: tuple[Profile, ...] = ()  # the same lines under other profiles
+    engines: tuple[str, ...] = ()  # systems whose readings the others combine
+    lexicon: Collection[str] = ()  # words as `words.word_core` gives them
+    facts: Facts = field(default_factory=lambda: Facts({}, {}, {}))  # hands, types of lines
 
 
 def evaluate(
@@ -49,22 +64,25 @@ def evaluate(
     profile: str = "fr-archive",
     letters_only: bool = False,
     *,
-    draws: int = DRAWS,
     seed: int = 0,
+    options: Options = Options(),  # noqa: B008 - frozen
 ) -> Report:
     """Score ``systems`` (paths, or name and path) against ``ground_truth``, all as `load_records`
     reads them.
 
-    A system without a name is called by its file's stem or its folder's name, by its whole path
-    where that is not unique. Raises `UsageError` for an unknown profile or a name given twice,
-    `InputError` for files that cannot be read or do not belong together.
+    ``profile`` is a name or a TOML file (`find_profile`). A system without a name is called by its
+    file's stem or its folder's name, by its whole path where that is not unique. Raises
+    `UsageError` for an unknown profile or a name given twice, `InputError` for files that cannot
+    be read or do not belong together.
     """
-    policy = profile_called(profile)
+    policy = find_profile(profile)
     paths = _named(systems)
     truth = load_records(ground_truth)
     readings = {name: load_records(path) for name, path in paths.items()}
+    if not options.facts.lines and not options.facts.hands:
+        options = dataclasses.replace(options, facts=facts_of(ground_truth))
     return score_records(
-        truth, readings, policy, letters_only, draws=draws, seed=seed, source=str(ground_truth)
+        truth, readings, policy, letters_only, seed=seed, source=str(ground_truth), options=options
     )
 
 
@@ -74,206 +92,243 @@ def score_records(
     profile: Profile,
     letters_only: bool = False,
     *,
-    draws: int = DRAWS,
     seed: int = 0,
     source: str = "ground truth",
+    options: Options = Options(),  # noqa: B008 - frozen
 ) -> Report:
     """Score systems that are in memory; see `evaluate`.
 
     Lines with the profile's unread mark are not scored. A line that a system lacks is scored as
-    empty, a line that the ground truth lacks is not scored; both are counted and noticed. With
-    ``letters_only`` the overall figures are over lines whose reference holds a letter.
+    empty, a line that the ground truth lacks is not scored; both are counted and noticed. Pages
+    that share no line with a system's are cut along the ground truth. With ``letters_only`` the
+    overall figures are over lines whose reference holds a letter.
     """
     wanted = [r for r in truth if profile.scorable(profile.apply(r.text))]
     scored = [r for r in wanted if not letters_only or has_letter(profile.apply(r.text))]
     if not scored:
         raise InputError(f"{source}: holds no line to score under profile '{profile.name}'")
-    resample = _Resample(draws, seed)
+    if unknown := [name for name in options.engines if name not in systems]:
+        raise UsageError(f"no system is called '{unknown[0]}'{did_you_mean(unknown[0], systems)}")
     notices = []
     if unread := len(truth) - len(wanted):
         notices.append(f"{source}: {_lines(unread)} with {profile.unread} not scored")
+    matched = {n: _matched(n, truth, wanted, r, source) for n, r in systems.items()}
+    work = _Evaluation(profile, letters_only, options, len(scored))
+    for number, record in enumerate(wanted):
+        work.line(record, {name: m.found[number] for name, (m, _) in matched.items()})
+    statistics = Statistics(profile, seed)
     found: list[SystemReport] = []
-    for name, readings in systems.items():
-        whole = match_records(truth, readings, name)
-        if readings and all(r is None for r in whole.found):
-            raise InputError(
-                f"{name}: none of its {len(readings)} lines is in {source}: its ids are like "
-                f"{_key(readings[0])}, wanted are ids like {_key(truth[0])}"
-            )
-        here = {id(t): r for t, r in zip(truth, whole.found, strict=True)}
-        matching = Matching(tuple(here[id(r)] for r in wanted), whole.extra)
-        first = found[0] if found else None
-        found.append(_system(name, wanted, matching, profile, letters_only, first, resample))
+    for name, (matching, cut) in matched.items():
+        found.append(work.system(name, matching.extra, cut, found[:1], statistics))
         notices += _notices(found[-1])
-    overall = found[0].overall if found else None
-    if overall is not None and overall.unit != "document":
-        notices.append(
-            f"{source}: only one document: the intervals resample {overall.unit}s, and say "
-            "nothing of other documents"
-        )
+    if found:
+        notices += _cluster_notices(found[0], source)
     return Report(
         profile=profile.name,
         profile_description=profile.description,
+        denominator=profile.denominator,
         ground_truth=source,
         letters_only=letters_only,
         lines=len(scored),
         unread=unread,
-        draws=draws,
         level=LEVEL,
-        seed=seed,
+        method=METHOD,
         systems=tuple(found),
-        pairs=_pairs(found, profile, letters_only),
+        pairs=work.pairs({s.name: s for s in found}, statistics),
+        beside=tuple(_beside(p, found, truth, systems, scored) for p in options.beside),
+        ensemble=work.ensemble({s.name: s.overall.cer.value for s in found}),
         notices=tuple(notices),
     )
 
 
-class _Resample:
-    """Bootstrap settings, and rates of lists of lines under them."""
-
-    def __init__(self, draws: int, seed: int) -> None:
-        self.draws = draws
-        self.seed = seed
-
-    def scores(self, lines: Sequence[LineScore]) -> Scores:
-        unit, labels = _clusters(lines)
-        characters = _per_cluster([line.characters for line in lines], labels)
-        words = _per_cluster([line.words for line in lines], labels)
-        return Scores(
-            lines=len(lines),
-            right=sum(line.characters.edits == 0 for line in lines),
-            characters=Counts.sum(characters),
-            words=Counts.sum(words),
-            cer=self._rate(characters),
-            wer=self._rate(words),
-            unit=unit,
-            clusters=len(characters),
-        )
-
-    def _rate(self, counts: Sequence[Counts]) -> Estimate:
-        edits, totals = [c.edits for c in counts], [c.reference for c in counts]
-        return bootstrap_rate(edits, totals, draws=self.draws, seed=self.seed)
-
-    def difference(
-        self,
-        lines: Sequence[LineScore],
-        others: Sequence[LineScore],
-        counts: Callable[[LineScore], Counts],
-    ) -> Estimate:
-        """Paired difference over the same lines read by two systems."""
-        _, labels = _clusters(lines)
-        ours = _per_cluster([counts(line) for line in lines], labels)
-        theirs = _per_cluster([counts(line) for line in others], labels)
-        return bootstrap_difference(
-            [c.edits for c in ours],
-            [c.edits for c in theirs],
-            [c.reference for c in ours],
-            draws=self.draws,
-            seed=self.seed,
-        )
-
-
-def _clusters(lines: Sequence[LineScore]) -> tuple[str, list[int]]:
-    """The coarsest unit of which there are at least two, and each line's cluster number."""
-    for unit, key in _UNITS:
-        keys = [key(line) for line in lines]
-        number = {k: i for i, k in enumerate(dict.fromkeys(keys))}
-        if len(number) > 1:
-            return unit, [number[k] for k in keys]
-    return "line", [0] * len(lines)
-
-
-def _per_cluster(counts: Sequence[Counts], labels: Sequence[int]) -> list[Counts]:
-    table = np.zeros((max(labels, default=-1) + 1, 4), dtype=np.int64)
-    rows = [(c.hits, c.substitutions, c.insertions, c.deletions) for c in counts]
-    np.add.at(table, np.asarray(labels, dtype=np.int64), np.asarray(rows).reshape(-1, 4))
-    return [Counts(*map(int, row)) for row in table]
-
-
-def _system(
+def _matched(
     name: str,
+    truth: Sequence[Record],
     wanted: Sequence[Record],
-    matching: Matching,
-    profile: Profile,
-    letters_only: bool,
-    first: SystemReport | None,
-    resample: _Resample,
-) -> SystemReport:
-    every = [_line(t, r, profile) for t, r in zip(wanted, matching.found, strict=True)]
-    letters = [line for line in every if line.letters]
-    scored = letters if letters_only else every
-    kept = {(line.page, line.id) for line in scored}
-    read = [
-        (line.reference, record)
-        for line, record in zip(every, matching.found, strict=True)
-        if record is not None and (line.page, line.id) in kept
-    ]
-    documents: dict[str, list[LineScore]] = {}
-    for line in scored:
-        documents.setdefault(line.doc, []).append(line)
-    return SystemReport(
-        name=name,
-        overall=resample.scores(scored),
-        letters=resample.scores(letters),
-        no_letters=resample.scores([line for line in every if not line.letters]),
-        documents={doc: resample.scores(documents[doc]) for doc in sorted(documents)},
-        lines=tuple(every),
-        missing=tuple(_name(line.page, line.id) for line in every if line.missing),
-        extra=tuple(_key(record) for record in matching.extra),
-        difference=None if first is None else _difference(scored, letters, first, resample),
-        characters=character_calibration(read, profile),
-        line_confidences=line_calibration(read, profile),
-    )
+    readings: Sequence[Record],
+    source: str,
+) -> tuple[Matching, list[str]]:
+    """A system's lines for those wanted, and the pages that had to be cut anew."""
+    pages: dict[str, list[Record]] = {}
+    for record in truth:
+        pages.setdefault(record.page, []).append(record)
+    readings, cut = recut(truth, readings, pages)
+    whole = match_records(truth, readings, name)
+    if readings and all(r is None for r in whole.found):
+        raise InputError(
+            f"{name}: none of its {len(readings)} lines is in {source}: its ids are like "
+            f"{_key(readings[0])}, wanted are ids like {_key(truth[0])}"
+        )
+    here = {id(t): r for t, r in zip(truth, whole.found, strict=True)}
+    return Matching(tuple(here[id(r)] for r in wanted), whole.extra), cut
 
 
-def _line(truth: Record, reading: Record | None, profile: Profile) -> LineScore:
-    reference = profile.apply(truth.text)
-    text = "" if reading is None else profile.apply(reading.text)
-    return LineScore(
-        id=truth.id,
-        page=truth.page,
-        doc=truth.doc,
-        reference=reference,
-        reading=text,
-        letters=has_letter(reference),
-        missing=reading is None,
-        characters=char_counts(reference, text, profile),
-        words=edit_counts(reference.split(), text.split()),
-    )
+class _Evaluation:
+    """All lines pass by once; each is aligned once for every system."""
+
+    def __init__(self, form: Profile, letters_only: bool, options: Options, total: int) -> None:
+        self.form = form
+        self.letters_only = letters_only
+        self.options = options
+        self.total = total
+        self.lines: dict[str, list[LineScore]] = {}
+        self.tallies: dict[str, Tally] = {}
+        self.agreements: dict[tuple[str, str], ErrorAgreement] = {}
+        several = len(options.engines) > 1
+        self.together = EnsembleTally(options.engines, form, total) if several else None
+
+    def line(self, truth: Record, readings: Mapping[str, Record | None]) -> None:
+        """Score one line of every system."""
+        reference = self.form.apply(truth.text)
+        tokens = self.form.cut(reference)
+        aligned = {}
+        for name, record in readings.items():
+            aligned[name] = self._aligned(truth, reference, tokens, record)
+            self.lines.setdefault(name, []).append(aligned[name].score)
+        if self.letters_only and not has_letter(reference):
+            return
+        kinds = word_kinds(tokens, self.options.lexicon)
+        for name, line in aligned.items():
+            self.tallies.setdefault(name, Tally(self.form)).add(line, kinds)
+        if len(aligned) > 1:
+            self._together(aligned)
+
+    def _together(self, aligned: Mapping[str, Aligned]) -> None:
+        laid: dict[str, Sites] = {name: sites(line.pairs) for name, line in aligned.items()}
+        for pair in itertools.combinations(laid, 2):
+            one, two = (laid[name] for name in pair)
+            found = agreement_at(one.wanted, one.written, two.written)
+            self.agreements[pair] = self.agreements.get(pair, ErrorAgreement()) + found
+        bases = self.options.engines or tuple(laid)[:1]
+        for base in bases:
+            for name in laid:
+                if name != base and name not in self.options.engines:
+                    self.tallies[name].compare(base, corrections(laid[base], laid[name]))
+        if self.together is not None:
+            self.together.add(aligned, laid)
+
+    def _aligned(
+        self, truth: Record, reference: str, tokens: tuple[str, ...], record: Record | None
+    ) -> Aligned:
+        text = "" if record is None else self.form.apply(record.text)
+        pairs = profile_pairs(tokens, self.form.cut(text), self.form)
+        facts = self.options.facts.of(truth.page, truth.id)
+        score = LineScore(
+            id=truth.id,
+            page=truth.page,
+            doc=truth.doc,
+            reference=reference,
+            reading=text,
+            letters=has_letter(reference),
+            missing=record is None,
+            characters=pair_counts(pairs),
+            words=profile_counts(reference.split(), text.split(), self.form),
+            hand=facts.hand,
+            kind=facts.kind,
+        )
+        return Aligned(score, pairs, record)
+
+    def system(
+        self,
+        name: str,
+        extra: Sequence[Record],
+        cut: Sequence[str],
+        first: Sequence[SystemReport],
+        statistics: Statistics,
+    ) -> SystemReport:
+        """Everything that was found of one system; ``first`` holds the first one, if it is not."""
+        every, tally = self.lines[name], self.tallies[name]
+        letters = [line for line in every if line.letters]
+        scored = letters if self.letters_only else every
+        documents = grouped(scored, lambda line: line.doc)
+        by_document = {doc: statistics.scores(lines) for doc, lines in sorted(documents.items())}
+        return SystemReport(
+            name=name,
+            overall=statistics.scores(scored),
+            letters=statistics.scores(letters),
+            no_letters=statistics.scores([line for line in every if not line.letters]),
+            documents=by_document,
+            lines=tuple(every),
+            missing=tuple(_name(line.page, line.id) for line in every if line.missing),
+            extra=tuple(_key(record) for record in extra),
+            difference=statistics.difference(name, every, first[0], self.letters_only)
+            if first
+            else None,
+            spread=spread_of(
+                [line.characters for line in scored],
+                [s.characters for s in by_document.values()],
+                self.form,
+            ),
+            word_spread=spread_of(
+                [line.words for line in scored], [s.words for s in by_document.values()], self.form
+            ),
+            hands=statistics.named(scored, lambda line: line.hand),
+            kinds=statistics.named(scored, lambda line: line.kind),
+            pages={
+                place: Counts.sum(line.characters for line in lines)
+                for place, lines in grouped(scored, lambda line: (line.doc, line.page)).items()
+            },
+            slips=tally.by_kind(),
+            confusions=tally.confusions(),
+            word_accuracy=tally.words.accuracies(),
+            unordered=unordered(scored, extra, self.form, cut),
+            confidences=tally.confidences.confidences(),
+            corrections=tuple(Correction(to, c) for to, c in tally.corrections.items()),
+        )
+
+    def pairs(
+        self, systems: Mapping[str, SystemReport], statistics: Statistics
+    ) -> tuple[Pair, ...]:
+        """Every two systems, in the order in which they were named."""
+        found = []
+        for (one, two), errors in self.agreements.items():
+            lines, first = systems[two].lines, systems[one]
+            difference = statistics.difference(two, lines, first, self.letters_only)
+            found.append(Pair(one, two, errors, difference))
+        return tuple(found)
+
+    def ensemble(self, rates: Mapping[str, float]) -> Ensemble | None:
+        return None if self.together is None else self.together.ensemble(rates)
 
 
-def _difference(
-    scored: Sequence[LineScore],
-    letters: Sequence[LineScore],
-    first: SystemReport,
-    resample: _Resample,
-) -> Difference:
-    of_first = {(line.page, line.id): line for line in first.lines}
+def _beside(
+    form: Profile,
+    found: Sequence[SystemReport],
+    truth: Sequence[Record],
+    systems: Mapping[str, Sequence[Record]],
+    scored: Sequence[Record],
+) -> ProfileScore:
+    """The lines of the headline under another profile."""
+    totals: dict[str, Counts] = {}
+    kept = {id(record) for record in scored}
+    pages: dict[str, list[Record]] = {}
+    for record in truth:
+        pages.setdefault(record.page, []).append(record)
+    for system in found:
+        readings, _ = recut(truth, systems[system.name], pages)
+        matching = match_records(truth, readings, system.name)
+        totals[system.name] = Counts.sum(
+            char_counts(record.text, "" if reading is None else reading.text, form)
+            for record, reading in zip(truth, matching.found, strict=True)
+            if id(record) in kept
+        )
+    rates = {n: c.edits / max(1, c.over(form.denominator)) for n, c in totals.items()}
+    return ProfileScore(form.name, form.description, totals, rates)
 
-    def of(lines: Sequence[LineScore], counts: Callable[[LineScore], Counts]) -> Estimate:
-        others = [of_first[line.page, line.id] for line in lines]
-        return resample.difference(lines, others, counts)
 
-    return Difference(
-        to=first.name,
-        cer=of(scored, lambda line: line.characters),
-        wer=of(scored, lambda line: line.words),
-        letters_cer=of(letters, lambda line: line.characters),
-        letters_wer=of(letters, lambda line: line.words),
-    )
-
-
-def _pairs(
-    systems: Sequence[SystemReport], profile: Profile, letters_only: bool
-) -> tuple[Pair, ...]:
-    pairs = []
-    for one, two in itertools.combinations(systems, 2):
-        total = ErrorAgreement()
-        for a, b in zip(one.lines, two.lines, strict=True):
-            if a.letters or not letters_only:
-                texts = (a.reference, a.reading, b.reading)
-                total += error_agreement(*(profile.tokens(text) for text in texts))
-        pairs.append(Pair(one.name, two.name, total))
-    return tuple(pairs)
+def _cluster_notices(system: SystemReport, source: str) -> list[str]:
+    scores = system.overall
+    if scores.unit != "document":
+        return [
+            f"{source}: only one document: the intervals are over {scores.unit}s, and say "
+            "nothing of other documents"
+        ]
+    if scores.clusters < _TOO_FEW:
+        return [
+            f"{source}: only {scores.clusters} documents: the intervals are wide and rough, and "
+            "other documents may well lie outside them"
+        ]
+    return []
 
 
 def _notices(system: SystemReport) -> list[str]:
@@ -296,7 +351,9 @@ def _lines(count: int) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(printable(name, 80) for name in names[:3]) + (
+        ", ..." if len(names) > 3 else ""
+    )
 
 
 def _name(page: str, line: str) -> str:

@@ -1,142 +1,92 @@
-"""Views of a `Report`: the JSON of the contract and a table to read."""
+"""A `Report` as tables to read on a terminal, and as TSV."""
 
 from __future__ import annotations
 
-import math
+import csv
+import io
 from collections.abc import Sequence
-from typing import Any
 
-from ensemble_htr.evaluate.report import Calibration, Difference, Report, Scores, SystemReport
-from ensemble_htr.metrics import Counts, Estimate
+from ensemble_htr.evaluate.report import Ensemble, Report
+from ensemble_htr.evaluate.words import NEAR
+from ensemble_htr.metrics import TARGETS, Estimate
 
-__all__ = ["SCHEMA", "to_json", "to_text"]
+__all__ = ["gap_sentences", "normalisation_only", "to_text", "to_tsv"]
 
-SCHEMA = 1
 _NAME_WIDTH = 32  # columns
-
-
-def to_json(report: Report) -> dict[str, Any]:
-    """The report as plain values for JSON; rates are fractions, what is undefined is None.
-
-    ``systems[i]``: ``name``, ``cer`` and ``wer`` (each ``value``, ``low``, ``high``) over the
-    scored lines, the same again in ``letters``, ``no_letters`` and ``documents[doc]``, and more.
-    """
-    first = report.systems[0].overall if report.systems else None
-    return {
-        "schema": SCHEMA,
-        "profile": report.profile,
-        "profile_description": report.profile_description,
-        "scope": "letters" if report.letters_only else "all",
-        "ground_truth": {
-            "path": report.ground_truth,
-            "lines": report.lines,
-            "unread_lines": report.unread,
-            "characters": first.characters.reference if first else 0,
-            "words": first.words.reference if first else 0,
-            "documents": len(report.systems[0].documents) if report.systems else 0,
-        },
-        "interval": {
-            "method": "percentile bootstrap over clusters",
-            "level": report.level,
-            "draws": report.draws,
-            "seed": report.seed,
-        },
-        "systems": [_system(system) for system in report.systems],
-        "agreement": [
-            {
-                "systems": [pair.first, pair.second],
-                "phi": pair.errors.phi,
-                "shared": pair.errors.shared,
-                "identical": pair.errors.identical,
-            }
-            for pair in report.pairs
-        ],
-        "notices": list(report.notices),
-    }
+_TSV = (
+    "profile system doc page id hand line_type characters edits substitutions insertions deletions "
+    "words word_edits missing reference reading"
+).split()
 
 
 def to_text(report: Report, per_document: bool = False) -> str:
     """The report as a table, rates in per cent; every figure with its profile and denominator."""
+    several = len(report.systems) > 1
     blocks = [_heading(report), _rates(report)]
-    if any(system.difference for system in report.systems):
+    if not report.systems:
+        return blocks[0]
+    if several:
         blocks.append(_differences(report))
+    blocks += [_spread(report), _errors(report), _words(report)]
+    if report.beside:
+        blocks.append(_beside(report))
     if report.pairs:
         blocks.append(_agreement(report))
-    if any(s.characters or s.line_confidences for s in report.systems):
-        blocks.append(_confidences(report))
+    if report.ensemble is not None:
+        blocks.append(_ensemble(report))
+    if any(s.corrections for s in report.systems):
+        blocks.append(_corrections(report))
+    if any(s.characters or s.confidences.lines for s in report.systems):
+        blocks += [_confidences(report), _review(report)]
     if per_document:
         blocks.append(_documents(report))
-    return "\n\n".join(blocks)
+    text = "\n\n".join(blocks)  # names and texts come from files: nothing that a terminal obeys
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
-def _system(system: SystemReport) -> dict[str, Any]:
-    return {
-        "name": system.name,
-        **_scores(system.overall),
-        "letters": _scores(system.letters),
-        "no_letters": _scores(system.no_letters),
-        "documents": {doc: _scores(scores) for doc, scores in system.documents.items()},
-        "missing_lines": len(system.missing),
-        "extra_lines": len(system.extra),
-        "difference": None if system.difference is None else _difference(system.difference),
-        "calibration": {
-            "characters": _calibration(system.characters),
-            "lines": _calibration(system.line_confidences),
-        },
-    }
+def to_tsv(report: Report) -> str:
+    """One row a line and system, with a heading; tabs and line breaks in texts become blanks."""
+    out = io.StringIO()
+    writer = csv.writer(
+        out, "excel-tab", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None
+    )
+    writer.writerow(_TSV)
+    for system in report.systems:
+        for line in system.lines:
+            c, w = line.characters, line.words
+            place = (
+                report.profile,
+                system.name,
+                line.doc,
+                line.page,
+                line.id,
+                line.hand,
+                line.kind,
+            )
+            figures = (c.reference, c.edits, c.substitutions, c.insertions, c.deletions)
+            row = (*place, *figures, w.reference, w.edits, int(line.missing))
+            texts = (line.reference, line.reading)
+            writer.writerow([" ".join(str(cell).split()) for cell in (*row, *texts)])
+    return out.getvalue()
 
 
-def _scores(scores: Scores) -> dict[str, Any]:
-    return {
-        "cer": _estimate(scores.cer),
-        "wer": _estimate(scores.wer),
-        "lines": scores.lines,
-        "lines_right": scores.right,
-        "characters": _counts(scores.characters),
-        "words": _counts(scores.words),
-        "interval_over": {"unit": scores.unit, "clusters": scores.clusters},
-    }
-
-
-def _estimate(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-
-
-def _counts(counts: Counts) -> dict[str, int]:
-    return {
-        "reference": counts.reference,
-        "edits": counts.edits,
-        "hits": counts.hits,
-        "substitutions": counts.substitutions,
-        "insertions": counts.insertions,
-        "deletions": counts.deletions,
-    }
-
-
-def _difference(difference: Difference) -> dict[str, Any]:
-    return {
-        "to": difference.to,
-        "cer": _estimate(difference.cer),
-        "wer": _estimate(difference.wer),
-        "letters": {
-            "cer": _estimate(difference.letters_cer),
-            "wer": _estimate(difference.letters_wer),
-        },
-    }
-
-
-def _calibration(calibration: Calibration | None) -> dict[str, Any] | None:
-    if calibration is None:
-        return None
-    return {
-        "count": calibration.count,
-        "ece": calibration.ece,
-        "auroc": None if math.isnan(calibration.auroc) else calibration.auroc,
-        "bins": [
-            {"count": b.count, "confidence": b.confidence, "accuracy": b.accuracy}
-            for b in calibration.bins
-        ],
-    }
+def normalisation_only(report: Report) -> list[str]:
+    """For each system a sentence: how many of its errors are there under one of the profiles
+    beside each other and gone under another."""
+    sentences = []
+    for system in report.systems:
+        edits = {report.profile: system.overall.characters.edits}
+        edits |= {score.profile: score.characters[system.name].edits for score in report.beside}
+        most, least = max(edits, key=lambda n: edits[n]), min(edits, key=lambda n: edits[n])
+        if edits[most] > edits[least]:
+            share = 1 - edits[least] / edits[most]
+            sentences.append(
+                f"{system.name}: of {edits[most]:,} errors under {most}, {share:.1%} are only "
+                f"normalisation: gone under {least}"
+            )
+    return sentences
 
 
 def _heading(report: Report) -> str:
@@ -151,8 +101,8 @@ def _heading(report: Report) -> str:
         text += [
             f"denominators  {scores.characters.reference:,} characters (CER), "
             f"{scores.words.reference:,} words (WER)",
-            f"intervals     {report.level:.0%}, {report.draws:,} draws of {scores.clusters:,} "
-            f"{scores.unit}{'' if scores.clusters == 1 else 's'}",
+            f"intervals     {report.level:.0%}, over {scores.clusters:,} "
+            f"{scores.unit}{'' if scores.clusters == 1 else 's'}: {report.method}",
         ]
     return "\n".join(text)
 
@@ -178,17 +128,124 @@ def _differences(report: Report) -> str:
         if (d := s.difference) is not None:
             columns = (_with_interval(e, "+") for e in (d.cer, d.wer, d.letters_cer))
             rows.append([s.name, *(cell for pair in columns for cell in pair)])
+    verdicts = [s.difference.verdict for s in report.systems if s.difference is not None]
+    return "\n".join([_table(rows), *verdicts])
+
+
+def _spread(report: Report) -> str:
+    rows = [
+        ["per cent", "", "micro", "mean line", "mean document", "median line", "capped"]
+        + ["lines ≥ 50 %", "any order", "words F1", "sub", "ins", "del"]
+    ]
+    for s in report.systems:
+        free = (s.unordered.cer, s.unordered.word_f1)
+        kinds = (
+            ("CER", s.overall.cer.value, s.spread, s.overall.characters, free),
+            ("WER", s.overall.wer.value, s.word_spread, s.overall.words, ()),
+        )
+        for kind, micro, d, counts, other in kinds:
+            rates = (micro, d.macro_lines, d.macro_documents, d.median, d.capped, d.catastrophic)
+            shown = [_percent(r) if r == r else "-" for r in (*rates, *other)]
+            edits = (counts.substitutions, counts.insertions, counts.deletions)
+            name = s.name if kind == "CER" else ""
+            shown += [""] * (8 - len(shown))
+            rows.append([name, kind, *shown, *(f"{n:,}" for n in edits)])
+    recut = [
+        f"{s.name}: the lines of {len(s.unordered.recut)} pages are cut otherwise: aligned whole"
+        for s in report.systems
+        if s.unordered.recut
+    ]
+    return "\n".join([_table(rows), *recut])
+
+
+def _errors(report: Report) -> str:
+    kinds = [k for k in report.systems[0].slips if any(s.slips[k] for s in report.systems)]
+    rows = [["errors by kind, % of all", *(_cut(s.name) for s in report.systems)]]
+    for kind in kinds:
+        shares = [s.slips[kind] / max(1, s.overall.characters.edits) for s in report.systems]
+        rows.append([kind, *(f"{100 * share:.1f}" for share in shares)])
+    table = _table(rows)
+    often = [
+        f"{_cut(s.name)}: " + ", ".join(
+            f"{c.wanted or '·'}→{c.read or '·'} {c.times}" for c in s.confusions[:10]
+        ).replace(" →", "␣→").replace("→ ", "→␣ ")
+        for s in report.systems
+        if s.confusions
+    ]  # fmt: skip
+    return "\n".join([table, *often])
+
+
+def _words(report: Report) -> str:
+    kinds = list(report.systems[0].word_accuracy)
+    head = ["words exact (1 edit), %", *kinds]
+    rows = [head]
+    for s in report.systems:
+        cells = []
+        for kind in kinds:
+            a = s.word_accuracy[kind]
+            near = a.near[NEAR.index(1)] / max(1, a.words)
+            cells.append(f"{100 * a.rate:.1f} ({100 * near:.1f})")
+        rows.append([s.name, *cells])
+    first = report.systems[0].word_accuracy
+    rows.append(["over", *(f"{first[kind].words:,}" for kind in kinds)])
     return _table(rows)
 
 
+def _beside(report: Report) -> str:
+    names = [report.profile, *(score.profile for score in report.beside)]
+    rows = [["CER under other profiles, %", *map(_cut, names)]]
+    for s in report.systems:
+        rates = [s.overall.cer.value, *(score.cer[s.name] for score in report.beside)]
+        rows.append([s.name, *map(_percent, rates)])
+    return "\n".join([_table(rows), *normalisation_only(report)])
+
+
+def _ensemble(report: Report) -> str:
+    e = report.ensemble
+    assert e is not None
+    rows = [["engines", "CER %", "right alone (characters)"]]
+    rows += [[engine.name, _percent(engine.cer), f"{engine.alone:,}"] for engine in e.engines]
+    rows += [
+        ["plain vote", _percent(e.vote), ""],
+        ["oracle: best line of any", _percent(e.oracle_lines), ""],
+        ["oracle: path of the network", _percent(e.oracle_network), ""],
+        ["words no engine reads", _percent(e.oracle_words), ""],
+    ]
+    return "\n".join([_table(rows), *gap_sentences(e)])
+
+
+def gap_sentences(ensemble: Ensemble) -> list[str]:
+    """What each combining system makes of its engines, in a sentence."""
+    best = ensemble.best.name
+    return [
+        f"{name} closes {share:.0%} of the gap between {best} and the network's oracle"
+        if share > 0
+        else f"{name} reads no better than {best}, its best engine"
+        for name, share in ensemble.gap_closed.items()
+    ]
+
+
+def _corrections(report: Report) -> str:
+    rows = [["corrections", "fixed", "missed", "wrong otherwise", "broken", "over-correction %"]]
+    for s in report.systems:
+        for c in s.corrections:
+            n = c.counts
+            counts = (n.fixed, n.missed, n.changed, n.broken)
+            cells = [f"{v:,}" for v in counts]
+            rows.append([f"{s.name} of {c.to}", *cells, _percent(n.over_correction)])
+    return _table(rows, cut=False)
+
+
 def _agreement(report: Report) -> str:
-    rows = [["errors in common", "phi", "shared %", "identical %"]]
+    rows = [["errors in common", "phi", "shared %", "identical %", "second - first", "", "p"]]
     rows += [
         [
             f"{_cut(p.first)} & {_cut(p.second)}",
             f"{p.errors.phi:.3f}",
             _percent(p.errors.shared),
             _percent(p.errors.identical),
+            *_with_interval(p.difference.cer, "+"),
+            f"{p.difference.p:.3f}",
         ]
         for p in report.pairs
     ]
@@ -196,12 +253,25 @@ def _agreement(report: Report) -> str:
 
 
 def _confidences(report: Report) -> str:
-    rows = [["confidences", "ECE char", "AUROC char", "ECE line", "AUROC line"]]
+    levels = ("characters", "words", "lines")
+    rows = [["confidences", *(f"{f} {v[:-1]}" for v in levels for f in ("ECE", "Brier", "AUROC"))]]
     for s in report.systems:
         cells = []
-        for c in (s.characters, s.line_confidences):
-            cells += ["-", "-"] if c is None else [f"{c.ece:.4f}", f"{c.auroc:.4f}"]
+        for level in levels:
+            found = getattr(s.confidences, level)
+            c = None if found is None else found.calibration
+            cells += ["-"] * 3 if c is None else [f"{v:.3f}" for v in (c.ece, c.brier, c.auroc)]
         rows.append([s.name, *cells])
+    return _table(rows)
+
+
+def _review(report: Report) -> str:
+    rows = [["checking lines, least sure first", "errors in 20 %",
+             *(f"lines for {t:.0%}" for t in TARGETS)]]  # fmt: skip
+    for s in report.systems:
+        if (found := s.confidences.lines) is not None:
+            needed = ["-" if share is None else f"{share:.0%}" for share in found.review.needed]
+            rows.append([s.name, f"{found.review.found:.0%}", *needed])
     return _table(rows)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import ne
 
 from ensemble_htr.metrics.distance import alignment_pairs
 from ensemble_htr.types import EPSILON
 
-__all__ = ["ErrorAgreement", "error_agreement", "written_at"]
+__all__ = ["ErrorAgreement", "agreement_at", "error_agreement", "written_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,21 @@ def error_agreement(
     reference: Sequence[str], first: Sequence[str], second: Sequence[str]
 ) -> ErrorAgreement:
     """Compare the errors of two readings of one line; all arguments are token sequences."""
-    a, b = written_at(reference, first), written_at(reference, second)
-    both = [(x, y) for r, x, y in zip(reference, a, b, strict=True) if x != r and y != r]
+    return agreement_at(reference, written_at(reference, first), written_at(reference, second))
+
+
+def agreement_at(
+    reference: Sequence[str], first: Sequence[str], second: Sequence[str]
+) -> ErrorAgreement:
+    """The same of what two readings hold at each reference token (`written_at`)."""
+    if first == second:
+        wrong = sum(map(ne, reference, first))
+        return ErrorAgreement(len(reference), wrong, wrong, wrong, wrong)
+    both = [(x, y) for r, x, y in zip(reference, first, second, strict=True) if x != r and y != r]
     return ErrorAgreement(
         len(reference),
-        sum(x != r for r, x in zip(reference, a, strict=True)),
-        sum(y != r for r, y in zip(reference, b, strict=True)),
+        sum(map(ne, reference, first)),
+        sum(map(ne, reference, second)),
         len(both),
         sum(x == y for x, y in both),
     )

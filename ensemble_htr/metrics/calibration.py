@@ -1,4 +1,4 @@
-"""How honest confidences are: expected calibration error, reliability bins, AUROC.
+"""How honest confidences are: expected calibration error, reliability bins, Brier score, AUROC.
 
 All functions take ``confidences (n,)`` in [0, 1] and ``correct (n,)`` (booleans), and depend on
 the multiset of pairs only, not on their order.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BINS", "Bin", "auroc", "ece", "reliability_bins"]
+__all__ = ["BINS", "Bin", "auroc", "brier", "ece", "reliability_bins"]
 
 BINS = 15
 
@@ -66,6 +66,12 @@ def ece(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
     table = reliability_bins(confidences, correct, bins)
     total = sum(b.count for b in table)
     return sum(b.count * abs(b.confidence - b.accuracy) for b in table) / max(1, total)
+
+
+def brier(confidences: ArrayLike, correct: ArrayLike) -> float:
+    """Mean squared distance of confidence and outcome (Brier 1950); 0 for no pairs at all."""
+    claimed, right = _pairs(confidences, correct)
+    return float(np.mean((claimed - right) ** 2)) if len(claimed) else 0.0
 
 
 def auroc(confidences: ArrayLike, correct: ArrayLike) -> float:

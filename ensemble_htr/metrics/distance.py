@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import Editops, Levenshtein
 
+from ensemble_htr.metrics.bound import distance_bound
+from ensemble_htr.metrics.weighted import sclite_pairs
 from ensemble_htr.text import Profile
 from ensemble_htr.types import EPSILON
 
@@ -19,11 +22,17 @@ __all__ = [
     "Counts",
     "alignment_pairs",
     "char_counts",
+    "coded",
     "edit_counts",
     "edit_distance",
+    "pair_counts",
+    "profile_counts",
+    "profile_pairs",
     "word_counts",
 ]
 
+_LONG_TEXT = 20_000  # tokens from which on a bound pays
+_LONG = 1_000  # tokens from which on coding pays
 _FIRST_CODE = 0x10000  # distinct tokens become code points from here on (no surrogates above)
 
 
@@ -64,6 +73,15 @@ class Counts:
         return self.hits + self.substitutions + self.insertions
 
     @property
+    def alignment(self) -> int:
+        """Length of the alignment: reference tokens and insertions."""
+        return self.reference + self.insertions
+
+    def over(self, denominator: Literal["reference", "alignment"]) -> int:
+        """What errors are divided by."""
+        return self.alignment if denominator == "alignment" else self.reference
+
+    @property
     def rate(self) -> float:
         """Edits per reference token, a fraction that may exceed 1.
 
@@ -76,15 +94,46 @@ class Counts:
 def edit_counts(reference: Sequence[str], reading: Sequence[str]) -> Counts:
     """Count the edits that turn ``reference`` into ``reading`` (sequences of non-empty tokens)."""
     kinds = {"replace": 0, "insert": 0, "delete": 0}
-    for edit in Levenshtein.editops(*_as_strings(reference, reading)):
+    for edit in _editops(reference, reading):
         kinds[edit.tag] += 1
     hits = len(reference) - kinds["replace"] - kinds["delete"]
     return Counts(hits, kinds["replace"], kinds["insert"], kinds["delete"])
 
 
+def pair_counts(pairs: Iterable[tuple[str, str]]) -> Counts:
+    """The counts of an alignment, as `alignment_pairs` gives it."""
+    hits = substitutions = insertions = deletions = 0
+    for wanted, read in pairs:
+        if wanted == read:
+            hits += 1
+        elif not wanted:
+            insertions += 1
+        elif not read:
+            deletions += 1
+        else:
+            substitutions += 1
+    return Counts(hits, substitutions, insertions, deletions)
+
+
 def edit_distance(reference: Sequence[str], reading: Sequence[str]) -> int:
-    """Levenshtein distance of two token sequences (faster than `edit_counts`: no traceback)."""
-    return Levenshtein.distance(*_as_strings(reference, reading))
+    """Levenshtein distance of two token sequences (faster than `edit_counts`: no traceback).
+
+    Exact at any length: that of two texts of a million characters takes a few seconds.
+    """
+    return _distance(*_as_strings(reference, reading))
+
+
+def _distance(one: str, two: str) -> int:
+    if min(len(one), len(two)) < _LONG_TEXT:
+        return Levenshtein.distance(one, two)
+    return Levenshtein.distance(one, two, score_cutoff=distance_bound(one, two))
+
+
+def _editops(reference: Sequence[str], reading: Sequence[str]) -> Editops:
+    one, two = _as_strings(reference, reading)
+    if min(len(one), len(two)) < _LONG_TEXT:
+        return Levenshtein.editops(one, two)
+    return Levenshtein.editops(one, two, score_hint=_distance(one, two))
 
 
 def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tuple[str, str]]:
@@ -95,7 +144,7 @@ def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tu
     """
     pairs: list[tuple[str, str]] = []
     i = j = 0
-    for edit in Levenshtein.editops(*_as_strings(reference, reading)):
+    for edit in _editops(reference, reading):
         run = edit.src_pos - i  # equal tokens before this edit
         pairs.extend(zip(reference[i : i + run], reading[j : j + run], strict=True))
         i, j = i + run, j + run
@@ -112,22 +161,49 @@ def alignment_pairs(reference: Sequence[str], reading: Sequence[str]) -> list[tu
     return pairs
 
 
+def profile_pairs(
+    reference: Sequence[str], reading: Sequence[str], profile: Profile
+) -> list[tuple[str, str]]:
+    """Align token sequences with the costs of ``profile``; pairs as `alignment_pairs`."""
+    if profile.costs == "sclite":
+        return sclite_pairs(reference, reading)
+    return alignment_pairs(reference, reading)
+
+
+def profile_counts(reference: Sequence[str], reading: Sequence[str], profile: Profile) -> Counts:
+    """The counts of `profile_pairs`."""
+    if profile.costs == "sclite":
+        return pair_counts(sclite_pairs(reference, reading))
+    return edit_counts(reference, reading)
+
+
 def char_counts(reference: str, reading: str, profile: Profile) -> Counts:
-    """Edits between grapheme clusters of two texts normalised by ``profile`` (rate = CER)."""
-    return edit_counts(profile.tokens(reference), profile.tokens(reading))
+    """Edits between characters of two texts normalised by ``profile`` (rate = CER)."""
+    return profile_counts(profile.tokens(reference), profile.tokens(reading), profile)
 
 
 def word_counts(reference: str, reading: str, profile: Profile) -> Counts:
     """Edits between whitespace-cut words of two texts normalised by ``profile`` (rate = WER)."""
-    return edit_counts(profile.apply(reference).split(), profile.apply(reading).split())
+    words = profile.apply(reference).split(), profile.apply(reading).split()
+    return profile_counts(*words, profile)
 
 
 def _as_strings(first: Sequence[str], second: Sequence[str]) -> tuple[str, str]:
     """Code both sequences as strings of one code point per token, equal where tokens are equal."""
-    joined = "".join(first), "".join(second)
-    if len(joined[0]) == len(first) and len(joined[1]) == len(second):
+    one, two = coded((first, second))
+    return one, two
+
+
+def coded(sequences: Sequence[Sequence[str]]) -> list[str]:
+    """Code token sequences as strings of one code point per token, equal where tokens are equal.
+
+    Up to 256 distinct tokens become the first 256 code points, which RapidFuzz compares fastest.
+    """
+    joined = ["".join(tokens) for tokens in sequences]
+    whole = all(len(text) == len(t) for text, t in zip(joined, sequences, strict=True))
+    if whole and (max(map(len, joined), default=0) < _LONG or all(map(str.isascii, joined))):
         return joined
-    codes: dict[str, str] = {}
-    for token in (*first, *second):
-        codes.setdefault(token, chr(_FIRST_CODE + len(codes)))
-    return "".join(codes[t] for t in first), "".join(codes[t] for t in second)
+    distinct = dict.fromkeys(token for tokens in sequences for token in tokens)
+    first = 0 if len(distinct) <= 256 else _FIRST_CODE
+    codes = {token: chr(first + number) for number, token in enumerate(distinct)}
+    return ["".join(map(codes.__getitem__, tokens)) for tokens in sequences]

@@ -22,7 +22,7 @@ PAIRS = st.lists(st.tuples(LINE, LINE, st.sampled_from("de")), min_size=1, max_s
 
 
 def scored(truth: list[Record], **systems: list[Record]) -> Report:
-    return score_records(truth, systems, ARCHIVE, draws=50)
+    return score_records(truth, systems, ARCHIVE)
 
 
 @settings(max_examples=50, deadline=None)
@@ -52,7 +52,9 @@ def test_figures_do_not_depend_on_the_other_systems_or_on_order(
     assert both[0].overall.characters.edits == 0
     assert both[1].overall == alone.overall
     assert both[1].difference is not None
-    assert both[1].difference.cer == alone.overall.cer  # against a system without errors
+    of_perfect = both[1].difference.cer  # against a system without errors
+    assert of_perfect.value == alone.overall.cer.value
+    assert of_perfect.low <= of_perfect.value <= of_perfect.high
 
 
 def test_lines_that_are_missing_extra_or_unread() -> None:
@@ -71,6 +73,8 @@ def test_lines_that_are_missing_extra_or_unread() -> None:
         "ground truth: 1 line with XXX not scored",
         "ours: 2 lines of 3 missing, scored as empty: p/3, p/4",
         "ours: 1 line not in the ground truth, not scored: p/9",
+        "ground truth: only 2 documents: the intervals are wide and rough, and other documents "
+        "may well lie outside them",
     )
 
 
@@ -180,7 +184,7 @@ def test_real_pages_read_without_error_against_themselves(name: str) -> None:
     folder = Path(__file__).parents[3] / "shared" / "data" / "fr19" / name
     if not folder.is_dir():
         pytest.skip("no real pages beside the project")
-    report = evaluate(folder, [folder], draws=10)
+    report = evaluate(folder, [folder])
     lines = {"val": 1304, "test-unseen": 2585}[name]
     assert report.lines + report.unread == lines
     assert report.systems[0].overall.characters.edits == 0

@@ -67,9 +67,9 @@ def test_the_table_names_its_terms(places: tuple[Path, Path, Path]) -> None:
     truth, good, bad = places
     report = evaluate(truth, [good, ("a-very-long-name-" * 4, bad)])
     text = to_text(report, per_document=True)
-    for term in ("fr-archive: NFC", "21 characters", "6 words", "draws of 2 documents"):
+    for term in ("fr-archive: NFC", "21 characters", "6 words", "95%, over 2 documents"):
         assert term in text
-    for term in ("4.76", "wills", "minus good", "phi", "ECE char", "3 lines scored"):
+    for term in ("4.76", "wills", "minus good", "phi", "ECE character", "3 lines scored"):
         assert term in text
     table = text[text.index("per cent") :]
     assert max(map(len, table.splitlines())) < 200
@@ -108,3 +108,19 @@ def test_bad_calls_say_what_is_wrong(places: tuple[Path, Path, Path]) -> None:
         assert isinstance(run.exception, kind)
         assert "\n" not in str(run.exception)
     assert CliRunner().invoke(command, [truth]).exit_code == 2
+
+
+def test_a_terminal_is_never_told_what_to_do(tmp_path: Path) -> None:
+    truth = tmp_path / "t.jsonl"
+    truth.write_text(
+        '{"id": "1\\u001b[2J", "doc": "d\\u001b[2J", "text": "a\\u200bb"}\n{"id": "2", "text": "c"}'
+    )
+    read = tmp_path / "r.jsonl"
+    read.write_text('{"id": "2", "text": "\\u202ed\\u001b"}')
+    run = CliRunner().invoke(
+        command, [*map(str, (truth, read)), "--profile", "nfc", "--per-document"]
+    )
+    assert run.exit_code == 0, run.output
+    for shown in (run.stdout, run.stderr):
+        assert all(c.isprintable() or c == "\n" for c in shown)
+    assert "\\x1b[2J" in run.stdout and "\\x1b[2J" in run.stderr

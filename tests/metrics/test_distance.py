@@ -62,7 +62,7 @@ def test_counts_add_over_corpora(parts: list[Counts]) -> None:
     assert whole.reference == sum(c.reference for c in parts)
 
 
-@given(TEXT, TEXT, st.sampled_from(sorted(PROFILES)))
+@given(TEXT, TEXT, st.sampled_from(sorted(set(PROFILES) - {"strict"})))
 def test_metrics_do_not_see_nfc_or_nfd(reference: str, reading: str, name: str) -> None:
     policy = profile(name)
     forms = [unicodedata.normalize(f, reading) for f in ("NFC", "NFD")]

@@ -41,6 +41,7 @@ bench: $(READY)  ## lines per second of each stage on this machine
 
 eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
 	$(BIN)/python eval/run.py $(DATA)
+	$(BIN)/python eval/run.py $(DATA) --model trio --name readers
 
 figures: $(READY)  ## compare what README, cards and tables quote with the stored readings
 	$(BIN)/python eval/figures.py

@@ -1,16 +1,16 @@
 """The tables of eval/: every recognizer alone, with the language model, and the ensemble.
 
-    python eval/run.py ../shared/data [--splits val,test-seen,test-unseen] [--jobs 2]
+    python eval/run.py ../shared/data [--model trio --name trio] [--jobs 2]
 
 Lines with a letter, profile fr-archive, micro-averaged CER with document-clustered 95 % intervals.
-Writes eval/recognition.md and eval/recognition.json.
+Writes eval/NAME.md and eval/NAME.json.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -18,14 +18,18 @@ from typing import Any
 
 import click
 
-from ensemble_htr.evaluate import Report, score_records, to_json
-from ensemble_htr.io.readings import load_records
-from ensemble_htr.io.records import Record
-from ensemble_htr.io.sources import PageSource
-from ensemble_htr.pipeline import Pipeline, PipelineOptions
-from ensemble_htr.text import profile
-from ensemble_htr.train.readings import each_page, scorable_lines
-from ensemble_htr.types import Reading
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stored import FOLDER, store  # noqa: E402
+
+from ensemble_htr.evaluate import Report, score_records, to_json  # noqa: E402
+from ensemble_htr.io.readings import load_records  # noqa: E402
+from ensemble_htr.io.records import Record  # noqa: E402
+from ensemble_htr.io.sources import PageSource  # noqa: E402
+from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.text import profile  # noqa: E402
+from ensemble_htr.train.readings import each_page, scorable_lines  # noqa: E402
+from ensemble_htr.types import Reading  # noqa: E402
 
 SPLITS = ("val", "test-seen", "test-unseen")
 HERE = Path(__file__).parent
@@ -39,6 +43,7 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
     lines = scorable_lines(cut)
     heard = [r.posteriors(lines) for r in pipeline.recognizers]
     written = pipeline.written(heard)
+    judged = pipeline.judge_lines(list(zip(*heard, strict=True)))
     rows: Rows = {}
     form = profile("fr-archive")
 
@@ -58,9 +63,8 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
             best = next((f for f in fused if f.source == h.source), h)
             add(f"{h.source}{FUSED}", line.id, form.apply(best.text))
         add("vote + LM, no images", line.id, pipeline.combine_line(own).text)
-        reading = pipeline.judge_line(posteriors, written=written[i])
-        add("ensemble, LM silent", line.id, reading.without_lm or "")
-        add("ensemble", line.id, reading.text, reading)
+        add("ensemble, LM silent", line.id, judged[i].without_lm or "")
+        add("ensemble", line.id, judged[i].text, judged[i])
     return rows
 
 
@@ -105,13 +109,20 @@ def gains(reports: Mapping[str, Report]) -> str:
             by = {s.name: s.letters.cer.value for s in report.systems}
             cells.append(f"{100 * (1 - by['ensemble'] / by[rival]):.1f} % lower")
         out.append(f"| {rival} | " + " | ".join(cells) + " |")
-    for kind in ("characters", "line_confidences"):
+    for kind in ("characters", "words", "lines"):
         cells = []
         for report in reports.values():
-            found = getattr(next(s for s in report.systems if s.name == "ensemble"), kind)
-            good = found is not None and not math.isnan(found.auroc)
-            cells.append(f"ECE {found.ece:.3f}, AUROC {found.auroc:.3f}" if good else "-")
-        out.append(f"| confidences: {kind.split('_')[0]} | " + " | ".join(cells) + " |")
+            sure = next(s for s in report.systems if s.name == "ensemble").confidences
+            found = None if sure is None else getattr(sure, kind)
+            cells.append(
+                "-"
+                if found is None
+                else f"ECE {found.calibration.ece:.3f}, "
+                f"AUROC {found.calibration.auroc:.3f}, {100 * found.review.found:.0f} %"
+            )
+        out.append(f"| confidences: {kind} | " + " | ".join(cells) + " |")  # fmt: skip
+    out.append("")
+    out.append("The last figure of a confidence: the share of all errors in its 20 % least sure.")
     return "\n".join(out)
 
 
@@ -163,10 +174,14 @@ def commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def read_split(folder: Path, options: PipelineOptions, jobs: int) -> tuple[Report, Rows]:
-    """Every system's score and reading of the lines of a split that have a letter."""
+def read_split(
+    folder: Path, options: PipelineOptions, jobs: int, kept: Path
+) -> tuple[Report, Rows]:
+    """Every system's score and reading of the lines of a split that have a letter; the readings
+    are kept for `figures.py`."""
     rows = merged(each_page(read_all_ways, folder, options, jobs))
     truth = rows.pop("truth")
+    store(kept, truth, rows)
     return score_records(truth, rows, profile("fr-archive"), letters_only=True), rows
 
 
@@ -174,22 +189,25 @@ def read_split(folder: Path, options: PipelineOptions, jobs: int) -> tuple[Repor
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--splits", default=",".join(SPLITS), show_default=True)
 @click.option("--model", default="default", show_default=True)
+@click.option("--name", default="recognition", show_default=True)
 @click.option("--jobs", default=2, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE, show_default=True)
-def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
+def main(data: Path, splits: str, model: str, name: str, jobs: int, out: Path) -> None:
     """Read the splits of DATA/fr19 in every way and write the tables."""
     reports: dict[str, Report] = {}
     kept: dict[str, Rows] = {}
     options = PipelineOptions(model=model)
     for split in splits.split(","):
-        reports[split], kept[split] = read_split(data / "fr19" / split, options, jobs)
+        stored = FOLDER / f"{'' if name == 'recognition' else f'{name}-'}{split}.jsonl.xz"
+        reports[split], kept[split] = read_split(data / "fr19" / split, options, jobs, stored)
     pipeline = Pipeline.load(options)
     recipes = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
     parts = [
         "# Recognition of fr19",
-        f"`python eval/run.py DATA` on {date.today()}, commit {commit()}. "
+        f"`python eval/run.py DATA --model {model} --name {name}` on {date.today()}, commit "
+        f"{commit()}. "
         "Every recognizer alone, with the language model, and the ensemble. Lines with a letter, "
-        "profile fr-archive; 95 % intervals resample documents. Fusion weights, "
+        "profile fr-archive; 95 % intervals are by document. Fusion weights, "
         "judge and calibration are fitted on fr19/judge; val chose the best single systems.",
         "Weights: "
         + "; ".join(
@@ -206,9 +224,9 @@ def main(data: Path, splits: str, model: str, jobs: int, out: Path) -> None:
         + bits(pipeline, next(iter(kept.values())), data / "hard" / "val"),
         *(f"## {split} by document (CER %)\n\n{per_document(r)}" for split, r in reports.items()),
     ]
-    (out / "recognition.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    (out / f"{name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     found = {split: to_json(report) for split, report in reports.items()}
-    (out / "recognition.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
+    (out / f"{name}.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
     click.echo("\n\n".join(parts[2:6]))
 
 

@@ -216,8 +216,7 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
   forced scores weigh {says}, the language model {heard.language:.2f},
   {voices}a token {heard.length:.2f}.
-- **What it scores**: `eval/recognition.md` (`default`), `eval/readers.md` (with and without the
-  third reader).
+- **What it scores**: `eval/recognition.md` (`default`), `eval/readers.md` (`trio`).
 - **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
   recognizers that its lock names; other recognizers want another fit.
 - **Licence**: Apache-2.0.

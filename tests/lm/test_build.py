@@ -198,7 +198,7 @@ def test_output_that_cannot_be_written(root: Path) -> None:
 # change to the recipe, what the message must say
 WRONG = [
     (("gamma", "gama"), "unknown key 'gama'; did you mean 'gamma'"),
-    (("order = 3", "order = 9"), "order is 11; wanted 1 to 10"),
+    (("order = 3", "order = 11"), "order is 11; wanted 1 to 10"),
     (('"one"]', '"onne"]'), "unknown component 'onne'; did you mean 'one'"),
     (('held_out = ["xml"]', ""), "no held-out text"),
     (('name = "two"', 'name = "one"'), "share a name"),

@@ -2,8 +2,9 @@
 
     python eval/lm_speed.py [--characters 100000]
 
-All read the shipped model (of order 6, as KenLM is usually built) and score the same text, character by character as the beam asks. Times
-are of one core and of this machine; the ratios carry over.
+All read the shipped backward model (of order 6, as KenLM is usually built) and score the same text,
+character by character as the beam asks. Times are of one core and of this machine; the ratios carry
+over.
 """
 
 from __future__ import annotations

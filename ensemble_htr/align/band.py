@@ -8,15 +8,15 @@ moved; then, where cells allow it, in a band so wide that no path outside can be
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.align.costs import AlignOptions
+from ensemble_htr.metrics import anchors
 
-__all__ = ["FULL", "Band", "Found", "anchors", "corridor", "diagonal", "search"]
+__all__ = ["FULL", "Band", "Found", "corridor", "diagonal", "search"]
 
 Ints = NDArray[np.int64]
 Band = tuple[Ints, Ints]  # (rows + 1,) first column of each row, and one past its last
@@ -62,7 +62,7 @@ def diagonal(rows: int, columns: int, half: int) -> Band:
 def corridor(tokens: Ints, columns: Ints, half: int) -> Band:
     """The columns within ``half`` of the line from anchor to anchor."""
     rows, places = len(tokens), np.flatnonzero(columns >= 0)
-    mine, theirs = anchors(tokens, columns[places])
+    mine, theirs = anchors(tokens, columns[places], _GRAM)
     if not len(mine):
         return diagonal(rows, len(columns), half)
     after = theirs + _GRAM  # a line runs from the end of one anchor to the start of the next
@@ -82,53 +82,3 @@ def corridor(tokens: Ints, columns: Ints, half: int) -> Band:
     low[0], high[-1] = 0, len(columns) + 1
     high[:-1] = np.maximum(high[:-1], low[1:] + 1)  # where the line is steep, ranges still meet
     return low, high
-
-
-def anchors(a: Ints, b: Ints) -> tuple[Ints, Ints]:
-    """Where stretches of 10 tokens that occur once in each begin in ``a`` and in ``b``, rising in
-    both, as many as possible."""
-    none = np.zeros(0, dtype=np.int64)
-    if min(len(a), len(b)) < _GRAM:
-        return none, none
-    mine, theirs = _once(a), _once(b)
-    _, i, j = np.intersect1d(mine[0], theirs[0], assume_unique=True, return_indices=True)
-    x, y = mine[1][i], theirs[1][j]
-    step = np.arange(_GRAM)
-    same = (a[x[:, None] + step] == b[y[:, None] + step]).all(axis=1)  # not a clash of hashes
-    x, y = x[same], y[same]
-    order = np.argsort(x)
-    x, y = x[order], y[order]
-    chain = _rising(y.tolist())
-    return x[chain], y[chain]
-
-
-def _once(codes: Ints) -> tuple[NDArray[np.uint64], Ints]:
-    """Hashes of the stretches that occur once, and where they begin."""
-    size = len(codes) - _GRAM + 1
-    hashes = np.zeros(size, dtype=np.uint64)
-    for k in range(_GRAM):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[k : k + size].astype(np.uint64)
-        hashes ^= hashes >> np.uint64(29)
-    values, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    return values[counts == 1], first[counts == 1].astype(np.int64)
-
-
-def _rising(values: list[int]) -> list[int]:
-    """Indices of a longest strictly rising subsequence (Fredman 1975)."""
-    tails: list[int] = []
-    ends: list[int] = []
-    before: list[int] = []
-    for index, value in enumerate(values):
-        place = bisect_left(tails, value)
-        before.append(ends[place - 1] if place else -1)
-        if place == len(tails):
-            tails.append(value)
-            ends.append(index)
-        else:
-            tails[place], ends[place] = value, index
-    chain: list[int] = []
-    at = ends[-1] if ends else -1
-    while at >= 0:
-        chain.append(at)
-        at = before[at]
-    return chain[::-1]

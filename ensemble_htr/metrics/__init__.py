@@ -5,6 +5,7 @@ normalisation profile is always an argument, never a hidden default.
 """
 
 from ensemble_htr.metrics.agreement import ErrorAgreement, agreement_at, error_agreement, written_at
+from ensemble_htr.metrics.anchors import anchors
 from ensemble_htr.metrics.bootstrap import Estimate, bootstrap_difference, bootstrap_rate
 from ensemble_htr.metrics.calibration import Bin, auroc, brier, ece, reliability_bins
 from ensemble_htr.metrics.corrections import Corrections, Sites, corrections, sites
@@ -45,6 +46,7 @@ __all__ = [
     "agreement_at",
     "alignment_pairs",
     "alike",
+    "anchors",
     "auroc",
     "bootstrap_difference",
     "bootstrap_rate",

@@ -5,7 +5,6 @@ All results are pairs (index on the left, index on the right), each index at mos
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -13,6 +12,8 @@ from typing import Literal
 import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
+
+from ensemble_htr.metrics.anchors import rising
 
 __all__ = ["alike", "by_number", "by_text", "similar"]
 
@@ -88,25 +89,14 @@ def _in_order(lines: Sequence[Numbered], rows: Sequence[Numbered]) -> Pairs:
 
 
 def _anchors(ours: Sequence[str], theirs: Sequence[str]) -> Pairs:
-    """Texts that stand on either side once, in an order that both share (the longest such row:
-    patience sorting); none if all pairs can be compared anyway."""
+    """Texts that stand on either side once, in an order that both share; none if all pairs can be
+    compared anyway."""
     if len(ours) * len(theirs) <= _CELLS:
         return []
     left, right = Counter(ours), Counter(theirs)
     places = {text: j for j, text in enumerate(theirs) if right[text] == 1}
     both = [(i, places[t]) for i, t in enumerate(ours) if left[t] == 1 and t in places]
-    tops: list[int] = []  # the least last place of a row of each length
-    ends: list[int] = []
-    before: list[int] = []
-    for at, (_, j) in enumerate(both):
-        length = bisect_left(tops, j)
-        before.append(ends[length - 1] if length else -1)
-        tops[length : length + 1], ends[length : length + 1] = [j], [at]
-    found, at = [], ends[-1] if ends else -1
-    while at >= 0:
-        found.append(both[at])
-        at = before[at]
-    return found[::-1]
+    return [both[at] for at in rising([j for _, j in both])]
 
 
 def _aligned(ours: Sequence[str], theirs: Sequence[str]) -> Pairs:

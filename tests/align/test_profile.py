@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 import ensemble_htr.align.profile as programme
-from ensemble_htr.align.band import anchors, corridor, diagonal
+from ensemble_htr.align.band import corridor, diagonal
 from ensemble_htr.align.costs import UNIT, AlignOptions, Costs, fold
 from ensemble_htr.align.exact import align_three
 from ensemble_htr.align.network import align_strings, sum_of_pairs
 from ensemble_htr.align.pairs import learn_pairs
 from ensemble_htr.align.profile import INSERT, MATCH, SKIP, Profile, columns_of, half_needed, solve
+from ensemble_htr.metrics import anchors
 
 UNIT_COSTS = AlignOptions(gap=1, substitution=1, space=1, fold=1)
 LINE = st.text(alphabet="abAé ", max_size=9).map(tuple)
@@ -186,7 +187,7 @@ def test_a_corridor_is_a_way_from_corner_to_corner(
     a: list[int], b: list[int], shared: list[int], half: int
 ) -> None:
     x, y = np.array([9, *a, *shared]), np.array([*shared, *b, 8])
-    mine, theirs = anchors(x, y)
+    mine, theirs = anchors(x, y, 10)
     assert (np.diff(mine) > 0).all() and (np.diff(theirs) > 0).all()
     assert all((x[i : i + 10] == y[j : j + 10]).all() for i, j in zip(mine, theirs, strict=True))
     low, high = corridor(x, y, half)
@@ -199,7 +200,7 @@ def test_a_corridor_is_a_way_from_corner_to_corner(
 def test_what_moved_by_more_than_the_band_is_an_anchor() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.integers(0, 40, 3000), rng.integers(0, 40, 500)
-    mine, theirs = anchors(x, np.concatenate((y, x)))
+    mine, theirs = anchors(x, np.concatenate((y, x)), 10)
     assert len(mine) > 2900 and set(theirs - mine) == {500}
 
 

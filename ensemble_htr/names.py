@@ -1,4 +1,4 @@
-"""Which words of a text look like names. A rule of thumb, in one place."""
+"""Words of a text, and which of them look like names. Rules of thumb, in one place."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ensemble_htr.text import graphemes
 
-__all__ = ["NameWord", "name_words"]
+__all__ = ["EDGES", "NameWord", "bare", "name_words", "words_of"]
 
 _ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)['’](?=.)", re.IGNORECASE)
-_EDGES = "\"'’.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
+EDGES = "\"'’.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
 _RUN = re.compile(r"(.)\1\1")
 _TITLES = frozenset("m mm mr mrs mgr mme mlle melle dr me monsieur madame mademoiselle messieurs "
                     "sieur dame veuve maître st ste saint sainte".split())  # fmt: skip
@@ -34,9 +34,9 @@ def name_words(tokens: Sequence[str]) -> tuple[NameWord, ...]:
     found: list[NameWord] = []
     opens = True  # a sentence begins
     waiting: NameWord | None = None
-    for raw, start in _words(tokens):
+    for raw, start, _ in words_of(tokens):
         name = _name(raw, start)
-        bare = raw.strip(_EDGES)
+        core = raw.strip(EDGES)
         if waiting is not None and name is not None and _follows(waiting, start):
             found.append(waiting)
         waiting = None
@@ -45,7 +45,7 @@ def name_words(tokens: Sequence[str]) -> tuple[NameWord, ...]:
                 waiting = name
             else:
                 found.append(name)
-        abbreviated = len(bare) <= 2 or _is_title(bare)
+        abbreviated = len(core) <= 2 or _is_title(core)
         opens = raw[-1] in ".!?" and not abbreviated
     return tuple(sorted(found, key=lambda word: word.start))
 
@@ -55,19 +55,24 @@ def _follows(first: NameWord, start: int) -> bool:
     return start == first.stop + 1
 
 
-def _words(tokens: Sequence[str]) -> list[tuple[str, int]]:
-    """Words with the index of their first token; a word has as many characters as tokens only
-    without combining marks, so tokens are counted."""
-    found: list[tuple[str, int]] = []
+def words_of(tokens: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Words with the index of their first token and of that after their last; a word has as many
+    characters as tokens only without combining marks, so tokens are counted."""
+    found: list[tuple[str, int, int]] = []
     begin: int | None = None
     for place, token in enumerate([*tokens, " "]):
         if token.isspace() or not token:
             if begin is not None:
-                found.append(("".join(tokens[begin:place]), begin))
+                found.append(("".join(tokens[begin:place]), begin, place))
             begin = None
         elif begin is None:
             begin = place
     return found
+
+
+def bare(word: str) -> str:
+    """A word without the signs around it and what is elided before it: ``l'Étang,`` is Étang."""
+    return _ELISION.sub("", word.strip(EDGES))
 
 
 def _is_title(word: str) -> bool:
@@ -76,8 +81,8 @@ def _is_title(word: str) -> bool:
 
 
 def _name(raw: str, start: int) -> NameWord | None:
-    left = len(raw) - len(raw.lstrip(_EDGES))
-    core = raw.strip(_EDGES)
+    left = len(raw) - len(raw.lstrip(EDGES))
+    core = raw.strip(EDGES)
     if (elided := _ELISION.match(core)) and core[elided.end()].isupper():
         left += elided.end()
         core = core[elided.end() :]

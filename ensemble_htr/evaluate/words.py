@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemble_htr.errors import InputError
-from ensemble_htr.names import name_words
+from ensemble_htr.lexicon import read_entries
+from ensemble_htr.names import EDGES, bare, name_words, words_of
 
 __all__ = [
     "NEAR",
@@ -24,9 +24,6 @@ __all__ = [
 NEAR = (1, 2)  # edits within which a word counts as nearly right
 WORD_KINDS = ("all", "capitalised", "names", "in lexicon", "out of lexicon", "digits", "dates")
 
-_MOST = 256 << 20  # bytes of a list
-_EDGES = "\"'’.,;:!?()[]{}<>«»„“”*_~=+-–—/\\|^°"
-_ELISION = re.compile(r"^(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu)['’](?=.)", re.IGNORECASE)
 _NUMERIC_DATE = re.compile(r"\d{1,2}[/.\-]\d{1,2}[/.\-]\d{2,4}")
 _YEAR = re.compile(r"(?:1\d|20)\d\d")
 _MONTH = re.compile(
@@ -83,12 +80,12 @@ def word_kinds(tokens: Sequence[str], lexicon: Collection[str] = ()) -> list[tup
     ``lexicon`` has words as `word_core` gives them; without one no word is in or out of it.
     """
     starts = {name.start for name in name_words(tokens)}
-    words = list(_words(tokens))
+    words = words_of(tokens)
     dates = _dates([word for word, _, _ in words])
     found = []
     for (word, start, stop), date in zip(words, dates, strict=True):
         kinds = ["all"]
-        core = word.strip(_EDGES)
+        core = word.strip(EDGES)
         if core[:1].isupper():
             kinds.append("capitalised")
         if not starts.isdisjoint(range(start, stop)):
@@ -105,44 +102,20 @@ def word_kinds(tokens: Sequence[str], lexicon: Collection[str] = ()) -> list[tup
 
 
 def read_lexicon(paths: Iterable[Path]) -> frozenset[str]:
-    """The words of plain lists, one a line, UTF-8; what follows a tab is ignored.
-
-    Raises `InputError` for a file that cannot be read, is not UTF-8 or larger than 256 MB.
-    """
-    found: set[str] = set()
-    for path in paths:
-        try:
-            if path.stat().st_size > _MOST:
-                raise InputError(f"{path}: larger than {_MOST >> 20} MB: too large for a lexicon")
-            text = unicodedata.normalize("NFC", path.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: byte {error.start + 1} is not UTF-8") from None
-        entries = (line.partition("\t")[0] for line in text.splitlines())
-        found.update(word_core(word) for entry in entries for word in entry.split())
+    """The words of lists as `lexicon.read_entries` reads them (text, TSV, CSV); raises so."""
+    entries = itertools.chain.from_iterable(map(read_entries, paths))
+    found = {word_core(word) for entry in entries for word in entry.split()}
     return frozenset(found - {""})
 
 
 def word_core(word: str) -> str:
     """A word as lexicons hold it: without signs round it, elision and capitals."""
-    return _ELISION.sub("", word.strip(_EDGES)).casefold()
-
-
-def _words(tokens: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    begin: int | None = None
-    for place, token in enumerate((*tokens, " ")):
-        if token.isspace():
-            if begin is not None:
-                yield "".join(tokens[begin:place]), begin, place
-            begin = None
-        elif begin is None:
-            begin = place
+    return bare(word).casefold()
 
 
 def _dates(words: Sequence[str]) -> list[bool]:
     """Dates in figures, years, and months with the numbers beside them."""
-    cores = [word.strip(_EDGES) for word in words]
+    cores = [word.strip(EDGES) for word in words]
     found = [bool(_NUMERIC_DATE.fullmatch(c) or _YEAR.fullmatch(c)) for c in cores]
     for place, core in enumerate(cores):
         if not _MONTH.fullmatch(core):

@@ -112,7 +112,10 @@ def score_records(
     notices = []
     if unread := len(truth) - len(wanted):
         notices.append(f"{source}: {_lines(unread)} with {profile.unread} not scored")
-    matched = {n: _matched(n, truth, wanted, r, source) for n, r in systems.items()}
+    pages: dict[str, list[Record]] = {}
+    for record in truth:
+        pages.setdefault(record.page, []).append(record)
+    matched = {n: _matched(n, truth, pages, wanted, r, source) for n, r in systems.items()}
     work = _Evaluation(profile, letters_only, options, len(scored))
     for number, record in enumerate(wanted):
         work.line(record, {name: m.found[number] for name, (m, _) in matched.items()})
@@ -135,7 +138,7 @@ def score_records(
         method=METHOD,
         systems=tuple(found),
         pairs=work.pairs({s.name: s for s in found}, statistics),
-        beside=tuple(_beside(p, found, truth, systems, scored) for p in options.beside),
+        beside=tuple(_beside(p, wanted, matched, scored) for p in options.beside),
         ensemble=work.ensemble({s.name: s.overall.cer.value for s in found}),
         notices=tuple(notices),
     )
@@ -144,14 +147,12 @@ def score_records(
 def _matched(
     name: str,
     truth: Sequence[Record],
+    pages: Mapping[str, Sequence[Record]],
     wanted: Sequence[Record],
     readings: Sequence[Record],
     source: str,
 ) -> tuple[Matching, list[str]]:
     """A system's lines for those wanted, and the pages that had to be cut anew."""
-    pages: dict[str, list[Record]] = {}
-    for record in truth:
-        pages.setdefault(record.page, []).append(record)
     readings, cut = recut(truth, readings, pages)
     whole = match_records(truth, readings, name)
     if readings and all(r is None for r in whole.found):
@@ -293,25 +294,20 @@ class _Evaluation:
 
 def _beside(
     form: Profile,
-    found: Sequence[SystemReport],
-    truth: Sequence[Record],
-    systems: Mapping[str, Sequence[Record]],
+    wanted: Sequence[Record],
+    matched: Mapping[str, tuple[Matching, list[str]]],
     scored: Sequence[Record],
 ) -> ProfileScore:
     """The lines of the headline under another profile."""
-    totals: dict[str, Counts] = {}
     kept = {id(record) for record in scored}
-    pages: dict[str, list[Record]] = {}
-    for record in truth:
-        pages.setdefault(record.page, []).append(record)
-    for system in found:
-        readings, _ = recut(truth, systems[system.name], pages)
-        matching = match_records(truth, readings, system.name)
-        totals[system.name] = Counts.sum(
+    totals = {
+        name: Counts.sum(
             char_counts(record.text, "" if reading is None else reading.text, form)
-            for record, reading in zip(truth, matching.found, strict=True)
+            for record, reading in zip(wanted, matching.found, strict=True)
             if id(record) in kept
         )
+        for name, (matching, _) in matched.items()
+    }
     rates = {n: c.edits / max(1, c.over(form.denominator)) for n, c in totals.items()}
     return ProfileScore(form.name, form.description, totals, rates)
 

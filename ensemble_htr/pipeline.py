@@ -324,7 +324,7 @@ def _load_lm(path: Path, tables: bool) -> LanguageModel:
     return lm.load(path, "tables" if packed and tables else "auto")
 
 
-_OWN_LIST = 0.7  # weight of a user's list, which no judge was fitted with: that of given names
+_OWN_LIST = 0.5  # weight of a user's list, with which no judge was fitted: as given names have
 _WORDS = "words"  # the list of a lexicon that has the words of the language, and no names
 
 

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import click
 
+from ensemble_htr.align import compiled
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import resolve
 from ensemble_htr.batch import load_engines, merge
@@ -52,6 +53,7 @@ def main(folder: Path | None, pages: int, model: str, rows: int) -> None:
     sources = find_pages([folder or resolve("sample", "letter") / "page.xml"])
     step = max(1, len(sources) // pages)
     _, warm = pipeline.cut(sources[0].read())
+    compiled.warm()
     pipeline.read_lines([warm[0]] * 70)  # until everything that is compiled is
     count, readings = 0, []
     for source in sources[::step][:pages]:

@@ -226,7 +226,7 @@ def main(data: Path, splits: str, model: str, name: str, jobs: int, out: Path) -
     ]
     (out / f"{name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     found = {split: to_json(report) for split, report in reports.items()}
-    (out / f"{name}.json").write_text(json.dumps(found, indent=1, default=str) + "\n")
+    (out / f"{name}.json").write_text(json.dumps(found, default=str) + "\n")
     click.echo("\n\n".join(parts[2:6]))
 
 

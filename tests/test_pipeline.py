@@ -202,7 +202,11 @@ def test_lists_of_names_are_heard_and_explained(load, tmp_path: Path) -> None:  
     assert (note["list"], note["entry"], note["distance"]) == ("own-mine", "Berthier", 0.0)
     assert [other["entry"] for other in note["others"]] == ["Barthier"]
     slot = next(s for s in reading.network.slots if len(s.arcs) > 1)
-    assert all("names-own-mine" in arc.evidence for arc in slot.arcs)
+    says = {arc.token: arc.evidence["names-own-mine"] for arc in slot.arcs}
+    assert says["e"] > 0 > says["c"]
+    before = silent.combine_line(rows).network.slots[reading.network.slots.index(slot)]
+    p = [{a.token: a.evidence["posterior"] for a in s.arcs} for s in (before, slot)]
+    assert p[1]["e"] > p[0]["e"]
     assert (
         heard.combine_line(rows, use_lm=False).text == silent.combine_line(rows, use_lm=False).text
     )

@@ -28,7 +28,7 @@ __all__ = ["Merged", "merge"]
 
 _LEAST = -20.0  # log-probability of a character that an engine gives confidence 0
 _LEAST_SHARE = math.exp(_LEAST)
-_LONGEST = 5_000  # characters of a line: what is longer is a page, and takes half a minute to align
+_LONGEST = 5_000  # characters of a line: what is longer is a page
 _MOST_NBEST = 100  # readings of one engine's n-best list
 _WAYS = ("place", "order", "text")  # to a line without a common id
 _PLAIN = profile("plain")  # foreign text loses nothing but invisible characters

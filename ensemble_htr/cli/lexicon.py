@@ -36,10 +36,10 @@ def build(
     from ensemble_htr.lexicon import Columns, read_entries
     from ensemble_htr.lexicon import build as run
 
-    if bool(lists) == bool(recipe_file) or not (output or recipe_file):
+    if recipe_file and not lists:
+        return _from_recipe(recipe_file, output)
+    if recipe_file or not lists or output is None:
         raise UsageError("lexicon build: wanted  LIST... -o NAME.lex  or  --recipe FILE [-o OUT]")
-    if recipe_file or output is None:
-        return _from_recipe(recipe_file or Path(), output)
     if output.suffix != ".lex":
         raise UsageError(f"lexicon build: '{output}' wants to end in .lex")
     entries: dict[str, float] = {}

@@ -101,7 +101,7 @@ def _backends(found: Mapping[str, Finding], answers: Mapping[str, Answer]) -> It
         bf16 = f"used ({where})" if where else "not used, this CPU has none: fp32 instead"
         yield Finding(group, "bf16", bf16)
     whole = found["kenlm"].state == "ok"
-    read = "kenlm" if whole else "our ARPA reader"
+    read = "kenlm up to order 6, our reader above" if whole else "our ARPA reader"
     if found["numba"].state == "ok":
         read += "; our reader's tables where a beam is compiled"
     yield Finding(group, "language model", read)

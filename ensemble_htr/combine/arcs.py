@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,8 @@ FEATURES = (
     "forced most",
     "lm",  # the same by the language model
     "voices",  # and summed over all other voices that judge texts
+    "spoken", "spoken after",  # its log-probability by the language model where it stands on the
+    # best path through it, and the mean of the tokens after it there
     "lower", "upper", "digit", "space", "epsilon", "accent",  # the token's class
     "rival epsilon", "rival space", "rival folded",  # the best rival is one, or differs by case
     "rivals",
@@ -48,6 +50,7 @@ FEATURES = (
     "engines",
 )  # fmt: skip
 
+_TOLD = FEATURES.index("spoken")
 _SURE = 14.0  # logit that stands for certainty
 _MUTE = -4.0  # log confidence where no engine holds an arc
 _LEAST = 1e-3  # posterior below which an arc is no rival
@@ -69,11 +72,13 @@ def arc_table(
     engines: Sequence[str],
     nets: Sequence[str],
     others: Sequence[str] = (),
+    spoken: Sequence[Mapping[str, tuple[float, float]]] = (),
     image: float = 0.0,
     language: float = 0.0,
 ) -> ArcTable:
     """The features of a judged network's arcs (they carry ``posterior``). ``others`` names the
-    voices besides the LM; ``image`` and ``language`` are the line's own log-probabilities."""
+    voices besides the LM, ``spoken`` is what `case.spoken_at` gives; ``image`` and ``language``
+    are the line's own log-probabilities."""
     best = [max(a.evidence["posterior"] for a in slot.arcs) for slot in network.slots]
     votes = [f"vote:{e}" for e in engines]
     masses = [f"mass:{e}" for e in engines]
@@ -109,7 +114,8 @@ def arc_table(
         for k, arc in enumerate(arcs):
             rival = arcs[1 if k == 0 else 0] if len(arcs) > 1 else None
             own = _own(arc, rival, votes, masses, forced, others)
-            rows.append([*own, len(arcs) - 1.0, *place])
+            told = spoken[i].get(arc.token, (0.0, 0.0)) if spoken else (0.0, 0.0)
+            rows.append([*own[:_TOLD], *told, *own[_TOLD:], len(arcs) - 1.0, *place])
             slots.append(i)
             tokens.append(arc.token)
     values = np.array(rows, float).reshape(len(rows), len(FEATURES))

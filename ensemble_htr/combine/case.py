@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ensemble_htr.combine.language import Speaker
 from ensemble_htr.combine.model import Mode
+from ensemble_htr.combine.words import Sight
 from ensemble_htr.protocols import TextVoice
 from ensemble_htr.types import EPSILON, ConfusionNetwork
 
@@ -20,7 +21,9 @@ __all__ = [
     "arc_mass",
     "floored",
     "joined",
+    "sight_of",
     "softmax",
+    "spoken_at",
     "texts_of",
     "weigh",
 ]
@@ -29,6 +32,8 @@ Floats = NDArray[np.float64]
 Texts = Sequence[tuple[str, ...]]
 Heard = Mapping[str, Sequence[float]]  # by recognizer: the forced score of each text
 
+_AHEAD = 3  # tokens
+_FLAT = 0.4  # exponent
 _FLOOR = -60.0  # nats: a forced score this far below the best rival's says "impossible"
 
 
@@ -49,6 +54,7 @@ class Case:
     length: Floats  # (paths,): tokens that the LM may judge
     voices: tuple[str, ...]
     said: Floats  # (paths, voices): in each voice's own scale
+    surprise: Floats  # (paths, slots): the LM's natural log of each arc on its path; 0 = no say
 
     def texts(self) -> list[str]:
         return ["".join(path) for path in self.paths]
@@ -91,6 +97,9 @@ def weigh(
     texts = texts_of(paths)
     images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
     spoken = [speaker.text(text) for text in texts] if speaker is not None else []
+    surprise = np.zeros((len(paths), len(network.slots)))
+    for row, path, said in zip(surprise, paths, spoken, strict=False):
+        row[[token != EPSILON for token in path]] = said.each
     return Case(
         network,
         engines,
@@ -102,6 +111,7 @@ def weigh(
         np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
         tuple(voice.name for voice in voices),
         np.array([voice.speak(texts) for voice in voices]).T.reshape(len(paths), len(voices)),
+        surprise,
     )
 
 
@@ -117,6 +127,52 @@ def arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
         for slot, token in zip(mass, path, strict=True):
             slot[token] += weight
     return mass
+
+
+def spoken_at(case: Case, scores: Floats) -> list[dict[str, tuple[float, float]]]:
+    """For each slot and each of its arcs on a path: what the LM says of the arc on the best path
+    through it, and of the (up to `_AHEAD`) tokens after it there, their mean."""
+    found: list[dict[str, tuple[float, float]]] = [{} for _ in case.network.slots]
+    missing = {i: len(slot.arcs) for i, slot in enumerate(case.network.slots)}
+    for number in np.argsort(-scores, kind="stable").tolist():
+        path, own = case.paths[number], case.surprise[number]
+        wrote = np.array([token != EPSILON for token in path], bool)
+        summed = np.concatenate([[0.0], np.cumsum(own[wrote])])
+        here = np.cumsum(wrote)
+        there = np.minimum(here + _AHEAD, len(summed) - 1)
+        after = (summed[there] - summed[here]) / np.maximum(there - here, 1)
+        for i in list(missing):
+            if path[i] not in found[i]:
+                found[i][path[i]] = float(own[i]), float(after[i])
+                missing[i] -= 1
+                if not missing[i]:
+                    del missing[i]
+        if not missing:
+            break
+    return found
+
+
+def sight_of(case: Case, mode: Mode, spoken: Sequence[Mapping[str, tuple[float, float]]]) -> Sight:
+    """A judged case as its words are looked at; it has a slot and a path at least."""
+    numbers = tuple({a.token: i for i, a in enumerate(s.arcs)} for s in case.network.slots)
+    scores = case.scores(mode)
+    nets = np.array([mode.images.get(k, mode.image_default) for k in case.nets])
+    others = np.array([mode.voices.get(name, 0.0) for name in case.voices])
+    language = mode.language * case.language + mode.length * case.length + case.said @ others
+    each = (scores, case.images @ nets, language, _FLAT * scores)
+    coded = [_coded(path, numbers) for path in case.paths]
+    rows = [_coded(case.network.rows[e], numbers) for e in case.engines]
+    return Sight(
+        numbers,
+        np.array(coded, np.int64),
+        np.array(rows, np.int64).reshape(len(rows), len(numbers)),
+        np.array([softmax(s) for s in each]),
+        spoken,
+    )
+
+
+def _coded(path: Sequence[str], numbers: Sequence[Mapping[str, int]]) -> list[int]:
+    return [n[token] for n, token in zip(numbers, path, strict=True)]
 
 
 def floored(case: Case) -> Case:
@@ -137,4 +193,5 @@ def joined(one: Case, two: Case) -> Case:
         language=stack([one.language, two.language]),
         length=stack([one.length, two.length]),
         said=stack([one.said, two.said]),
+        surprise=stack([one.surprise, two.surprise]),
     )

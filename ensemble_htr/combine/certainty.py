@@ -16,43 +16,28 @@ from numpy.typing import NDArray
 
 from ensemble_htr.combine.arcs import FEATURES, ArcTable
 from ensemble_htr.combine.forest import Forest
-from ensemble_htr.types import EPSILON, ConfusionNetwork, Word
+from ensemble_htr.combine.words import (
+    LINE_FEATURES,
+    WORD_FEATURES,
+    Sight,
+    line_features,
+    spans,
+    word_features,
+    written,
+)
+from ensemble_htr.types import ConfusionNetwork, Word
 
 __all__ = [
-    "LINE_FEATURES",
-    "WORD_FEATURES",
     "Calibration",
     "Scorer",
     "Verdict",
     "best_arcs",
     "char_features",
-    "line_features",
     "pooled",
     "sigmoid",
-    "spans",
-    "word_features",
-    "written",
 ]
 
 Floats = NDArray[np.float64]
-
-# of logs of the probabilities of slots; "gaps" are the slots within where nothing is written,
-# "edges" the slots on either side
-WORD_FEATURES = (
-    "product", "least", "gaps", "gaps least", "edges least", "letters",
-    "p product", "p least", "p all",
-)  # fmt: skip
-LINE_FEATURES = (
-    "product",
-    "least",
-    "slots",
-    "least three",
-    "mean",
-    "p product",
-    "p least",
-    "p mean",
-)
-_FAINT = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +50,9 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What was learned of single arcs, of words and of lines. Raises ValueError for forests over
-    other features than these. ``decides``: the likeliest arc of a slot by ``arcs`` is written,
-    not the one with the largest mass of paths."""
+    """What was learned of single arcs, of words and of lines. ``decides``: the likeliest arc of a
+    slot by ``arcs`` is written, not the one with the largest mass of paths. Raises ValueError for
+    forests over features that are none of `FEATURES`, `WORD_FEATURES` and `LINE_FEATURES`."""
 
     arcs: Forest
     words: Forest
@@ -75,13 +60,14 @@ class Scorer:
     decides: bool = False
 
     def __post_init__(self) -> None:
-        wanted = (FEATURES, WORD_FEATURES, LINE_FEATURES)
-        if (self.arcs.features, self.words.features, self.lines.features) != wanted:
-            raise ValueError("made for other features than this version computes: fit it again")
+        known = (FEATURES, WORD_FEATURES, LINE_FEATURES)
+        for forest, names in zip((self.arcs, self.words, self.lines), known, strict=True):
+            if not set(forest.features) <= set(names):
+                raise ValueError("made for features that this version does not compute")
 
     def choose(self, table: ArcTable) -> tuple[list[str], list[float], Floats]:
         """For each slot the token to write and its probability; and that of every arc."""
-        p = self.arcs(table.values)
+        p = self.arcs.of(table.values, FEATURES)
         best = best_arcs(table, p if self.decides else None)
         return [table.tokens[i] for i in best], p[best].tolist(), p
 
@@ -105,14 +91,17 @@ class Verdict:
     line: float
 
     @classmethod
-    def scored(cls, scorer: Scorer, chosen: Sequence[str], sure: Sequence[float]) -> Verdict:
+    def scored(
+        cls, scorer: Scorer, sight: Sight, chosen: Sequence[str], sure: Sequence[float]
+    ) -> Verdict:
         """By a fitted scorer; ``sure`` is the probability of every slot's token."""
         kept = written(chosen)
         found = spans([chosen[i] for i in kept])
-        rows = np.array([word_features(chosen, sure, kept, *span) for span in found])
-        claimed = scorer.words(rows).tolist() if found else []
+        rows = np.array([word_features(sight, chosen, sure, kept, *span) for span in found])
+        claimed = scorer.words.of(rows, WORD_FEATURES).tolist() if found else []
         words = _words([chosen[i] for i in kept], found, claimed)
-        line = float(scorer.lines(np.array([line_features(sure)]))[0])
+        whole = np.array([line_features(sight, chosen, sure)])
+        line = float(scorer.lines.of(whole, LINE_FEATURES)[0])
         return cls(tuple(kept), tuple(sure[i] for i in kept), words, line)
 
     @classmethod
@@ -131,35 +120,6 @@ class Verdict:
         found = spans(tokens)
         words = _words(tokens, found, [sigmoid(word, pooled(sure[a:b])) for a, b in found])
         return cls(tuple(kept), tuple(sure), words, sigmoid(line, pooled(all_sure)))
-
-
-def word_features(
-    chosen: Sequence[str], sure: Sequence[float], kept: Sequence[int], start: int, stop: int
-) -> list[float]:
-    """`WORD_FEATURES` of the word of the written tokens ``start`` to ``stop`` (exclusive)."""
-    before = kept[start - 1] if start else -1
-    after = kept[stop] if stop < len(kept) else len(chosen)
-    logs = [math.log(max(s, _FAINT)) for s in sure[before + 1 : after]]
-    tokens = chosen[before + 1 : after]
-    inside = [p for p, token in zip(logs, tokens, strict=True) if token != EPSILON]
-    gaps = [p for p, token in zip(logs, tokens, strict=True) if token == EPSILON]
-    edges = [math.log(max(sure[i], _FAINT)) for i in (before, after) if 0 <= i < len(chosen)]
-    total, least, edge = sum(inside), min(inside), min(edges, default=0.0)
-    return [
-        total, least, sum(gaps), min(gaps, default=0.0), edge, math.log(len(inside)),
-        math.exp(total), math.exp(least), math.exp(total + sum(gaps) + edge),
-    ]  # fmt: skip
-
-
-def line_features(sure: Sequence[float]) -> list[float]:
-    """`LINE_FEATURES` of the probabilities of all slots."""
-    logs = sorted(math.log(max(s, _FAINT)) for s in sure) or [0.0]
-    mean = sum(sure) / len(sure) if sure else 1.0
-    total, least = sum(logs), logs[0]
-    return [
-        total, least, math.log(len(logs)), sum(logs[:3]), math.log(max(mean, _FAINT)),
-        math.exp(total), math.exp(least), mean,
-    ]  # fmt: skip
 
 
 def char_features(
@@ -191,30 +151,6 @@ def pooled(confidences: Sequence[float]) -> tuple[float, float]:
 def sigmoid(calibration: Calibration, features: Sequence[float]) -> float:
     x = calibration.bias + sum(w * f for w, f in zip(calibration.weights, features, strict=False))
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, x))))
-
-
-def written(chosen: Sequence[str]) -> list[int]:
-    """The slots whose tokens are written: no epsilon, no blank at an end or after a blank."""
-    kept: list[int] = []
-    for i, token in enumerate(chosen):
-        blank = token.isspace()
-        if token != EPSILON and not (blank and (not kept or chosen[kept[-1]].isspace())):
-            kept.append(i)
-    if kept and chosen[kept[-1]].isspace():
-        kept.pop()
-    return kept
-
-
-def spans(tokens: Sequence[str]) -> list[tuple[int, int]]:
-    """Start and stop (exclusive) of each word among written tokens."""
-    found, start = [], None
-    for i, token in enumerate((*tokens, " ")):
-        if not token.isspace():
-            start = i if start is None else start
-        elif start is not None:
-            found.append((start, i))
-            start = None
-    return found
 
 
 def _words(

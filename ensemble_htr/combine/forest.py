@@ -103,6 +103,13 @@ class Forest:
             total += leaves[at].sum(axis=1)
         return total
 
+    def of(self, values: Floats, names: tuple[str, ...]) -> Floats:
+        """P(right) of rows that have a value for each of ``names``, all of the forest's features
+        among them."""
+        if self.features == names:
+            return self(values)
+        return self(values[:, [names.index(name) for name in self.features]])
+
     def __call__(self, values: Floats) -> Floats:
         """P(right) of each row."""
         return np.asarray(1 / (1 + np.exp(-np.clip(self.logits(values), -30, 30))))

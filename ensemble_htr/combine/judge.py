@@ -35,7 +35,9 @@ from ensemble_htr.combine.case import (
     arc_mass,
     floored,
     joined,
+    sight_of,
     softmax,
+    spoken_at,
     texts_of,
     weigh,
 )
@@ -43,6 +45,7 @@ from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.language import Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
+from ensemble_htr.combine.words import Sight
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
@@ -187,11 +190,11 @@ class Judge:
             features = char_features(network, chosen, case.engines)
             verdict = Verdict.plain(features, chosen, mode.char, mode.word, mode.line)
         else:
-            table = tabled(case, network, mode)
+            table, sight = tabled(case, network, mode)
             chosen, sure, p = mode.scorer.choose(table)
             if mode.scorer.decides:
                 network = _rescored(network, table, p)
-            verdict = Verdict.scored(mode.scorer, chosen, sure)
+            verdict = Verdict.scored(mode.scorer, sight, chosen, sure)
         return Reading(
             tuple(chosen[i] for i in verdict.slots),
             verdict.sure,
@@ -202,15 +205,16 @@ class Judge:
         )
 
 
-def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> ArcTable:
-    """The features of the arcs of the judged ``network`` of a case."""
-    image = language = 0.0
-    if len(case.paths):
-        best = int(np.argmax(case.scores(mode)))
-        size = max(1, sum(token != EPSILON for token in case.paths[best]))
-        image = float(case.images[best].mean()) / size if case.nets else 0.0
-        language = float(case.language[best]) / size if mode.language > 0 else 0.0
-    return arc_table(network, case.engines, case.nets, case.voices, image, language)
+def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> tuple[ArcTable, Sight]:
+    """The features of the arcs of the judged ``network`` of a case, and how its words are seen."""
+    scores = case.scores(mode)
+    best = int(np.argmax(scores))
+    size = max(1, sum(token != EPSILON for token in case.paths[best]))
+    image = float(case.images[best].mean()) / size if case.nets else 0.0
+    language = float(case.language[best]) / size if mode.language > 0 else 0.0
+    spoken = spoken_at(case, scores) if mode.language > 0 else [{} for _ in network.slots]
+    table = arc_table(network, case.engines, case.nets, case.voices, spoken, image, language)
+    return table, sight_of(case, mode, spoken)
 
 
 def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> ConfusionNetwork:

@@ -14,10 +14,11 @@ __all__ = ["Backward", "Speaker", "Spoken", "is_exempt"]
 @dataclass(frozen=True, slots=True)
 class Spoken:
     """``logp``: natural log over the tokens the LM may judge, line end included; ``tokens``: how
-    many those are."""
+    many those are; ``each``: its part for each token of the text, 0 where it may not judge."""
 
     logp: float
     tokens: int
+    each: tuple[float, ...] = ()
 
 
 def is_exempt(token: str, run: int) -> bool:
@@ -55,15 +56,16 @@ class Speaker:
 
     def text(self, tokens: Sequence[str]) -> Spoken:
         """What the model says of a whole line."""
-        state, total, count, run, before = self.start(), 0.0, 0, 0, ""
+        state, run, before, count = self.start(), 0, "", 0
+        each = []
         for token in tokens:
             run = run + 1 if token == before else 1
             before = token
             logp, state = self.ask(state, token)
-            if not is_exempt(token, run):
-                total += logp
-                count += 1
-        return Spoken(total + self.end(state), count)
+            judged = not is_exempt(token, run)
+            each.append(logp if judged else 0.0)
+            count += judged
+        return Spoken(sum(each) + self.end(state), count, tuple(each))
 
 
 class Backward:

@@ -16,6 +16,7 @@ from ensemble_htr.metrics import (
     ece,
     reliability_bins,
     review_curve,
+    words_read,
 )
 from ensemble_htr.text import Profile, graphemes
 
@@ -146,35 +147,15 @@ def _add_words(
     sure: Sequence[float] | None,
     given: tuple[float, ...],
 ) -> None:
-    """Cut the alignment at the blanks that were read; add each word that has a confidence."""
-    words: list[tuple[int, bool, float]] = []  # edits, whether right, product of its characters
-    edits, fault_before, product, written, place = 0, 0, 1.0, False, 0
-    for wanted, read in (*pairs, (" ", " ")):
-        if read and read.isspace():
-            fault = int(wanted != read)
-            if written:
-                words.append((edits + fault, not (edits or fault or fault_before), product))
-                edits, product, written = 0, 1.0, False
-            elif words:
-                last = words[-1]
-                words[-1] = (last[0] + edits + fault, False, last[2])
-                edits = 0
-            else:
-                edits += fault
-            fault_before = fault
-        else:
-            edits += wanted != read
-            if read:
-                written = True
-                product *= sure[place] if sure is not None and place < len(sure) else 1.0
-        place += bool(read)
-    claims: Sequence[float] = [p for _, _, p in words]
-    if len(given) == len(words):
-        claims = given
-    elif sure is None:
-        return
-    for claim, (held, right, _) in zip(claims, words, strict=True):
-        units.add(claim, right, held)
+    """Add each word that was read, as `metrics.words_read` cuts them, with its confidence."""
+    words = words_read(pairs)
+    claims = given if len(given) == len(words) else ()
+    if not claims:
+        if sure is None:
+            return
+        claims = tuple(math.prod(sure[w.start : w.stop]) for w in words)
+    for claim, word in zip(claims, words, strict=True):
+        units.add(claim, word.right, word.edits)
 
 
 def carried_confidences(

@@ -29,8 +29,11 @@ from ensemble_htr.metrics.intervals import (
 from ensemble_htr.metrics.likeness import alike, by_number, by_text
 from ensemble_htr.metrics.review import SHARES, TARGETS, Review, review_curve
 from ensemble_htr.metrics.slips import SLIP_KINDS, Slip, SlipKind, slips
+from ensemble_htr.metrics.wordwise import WordRead, words_read
 
 __all__ = [
+    "WordRead",
+    "words_read",
     "Bin",
     "Corrections",
     "Counts",

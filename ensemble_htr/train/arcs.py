@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.combine.arcs import FEATURES, ArcTable
-from ensemble_htr.combine.certainty import (
+from ensemble_htr.combine.certainty import Scorer, best_arcs
+from ensemble_htr.combine.forest import Forest
+from ensemble_htr.combine.judge import Judge, tabled
+from ensemble_htr.combine.model import Mode
+from ensemble_htr.combine.words import (
     LINE_FEATURES,
     WORD_FEATURES,
-    Scorer,
-    best_arcs,
+    Sight,
     line_features,
     spans,
     word_features,
     written,
 )
-from ensemble_htr.combine.forest import Forest
-from ensemble_htr.combine.judge import Judge, tabled
-from ensemble_htr.combine.model import Mode
-from ensemble_htr.metrics import alignment_pairs, edit_distance
+from ensemble_htr.metrics import alignment_pairs, edit_distance, words_read
 from ensemble_htr.train.folds import folds
 from ensemble_htr.train.judge import Item, document_weights
 from ensemble_htr.train.subsets import varied
@@ -77,6 +77,7 @@ class _Example:
 
     item: Item
     table: ArcTable
+    sight: Sight
     right: NDArray[np.bool_]
     weight: float
 
@@ -84,10 +85,10 @@ class _Example:
     def of(cls, judge: Judge, item: Item, mode: Mode, weight: float) -> _Example:
         network = judge.decide(item.case, mode).network
         assert network is not None
-        table = tabled(item.case, network, mode)
+        table, sight = tabled(item.case, network, mode)
         truth = truth_path(network, item.truth)
         arcs = zip(table.slots.tolist(), table.tokens, strict=True)
-        return cls(item, table, np.array([truth[i] == t for i, t in arcs], bool), weight)
+        return cls(item, table, sight, np.array([truth[i] == t for i, t in arcs], bool), weight)
 
 
 def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
@@ -147,11 +148,10 @@ def _with_words(
         kept = written(chosen)
         tokens = [chosen[i] for i in kept]
         truth = example.item.truth
-        lines.append(line_features(sure))
+        lines.append(line_features(example.sight, chosen, sure))
         line_right.append(tuple(tokens) == truth)
-        words += [word_features(chosen, sure, kept, a, b) for a, b in spans(tokens)]
-        pairs = alignment_pairs("".join(truth).split(), "".join(tokens).split())
-        word_right += [wanted == read for wanted, read in pairs if read]
+        words += [word_features(example.sight, chosen, sure, kept, a, b) for a, b in spans(tokens)]
+        word_right += [word.right for word in words_read(alignment_pairs(truth, tokens))]
     few = len(examples) < FEW_LINES
     grown_words = _grow(WORD_FEATURES, words, word_right, few=few, trees=40, leaves=6)
     heavy = np.array([example.weight for example in examples])

@@ -65,6 +65,7 @@ def hearing(case: Case, keep: frozenset[str]) -> Case:
         language=case.language[paths],
         length=case.length[paths],
         said=case.said[paths],
+        surprise=case.surprise[paths],
     )
 
 

@@ -27,14 +27,21 @@ from ensemble_htr.combine import (
     plain_judge,
 )
 from ensemble_htr.config import to_mapping
-from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy
+from ensemble_htr.decode import BeamDecoder, BeamOptions, JointDecoder, ctc_score, greedy
 from ensemble_htr.decode.pyctc import PyctcDecoder
 from ensemble_htr.errors import MissingDependencyError, UsageError
 from ensemble_htr.io.cache import LineCache
 from ensemble_htr.io.results import PageResult
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.layout.rectify import RectifyOptions
-from ensemble_htr.lexicon import Lexicon, NameList, NameVoice, WordVoice, explain_names
+from ensemble_htr.lexicon import (
+    Lexicon,
+    NameList,
+    NameVoice,
+    WordVoice,
+    explain_names,
+    word_table,
+)
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.scoring import lines_scorer
@@ -69,6 +76,7 @@ class Pipeline:
     cache: LineCache | None = None
     segmenter: Segmenter | None = None  # None where no images are read
     words: Decoder | None = None  # reads what the recognizers saw once more, word by word
+    joint: JointDecoder | None = None  # what all recognizers together find likely
     lexicon: Lexicon | None = None  # says of every reading what its names are or might be
 
     @classmethod
@@ -87,10 +95,11 @@ class Pipeline:
         seed = _seed(config, options.segmenter)
         cache = None if options.cache is None else LineCache(options.cache, seed)
         words, lexicon = _lists({**plan.lexicons, **plan.own_lists})
+        joint = _joint(config, lm, words, lexicon) if options.images else None
         judge = judge.hearing((f"names-{name}" for name in plan.own_lists), _OWN_LIST)
         judging = Judge(judge, lm, _voices(plan, words, lexicon))
         return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
-                   cache, segmenter, _word_reader(plan), lexicon)  # fmt: skip
+                   cache, segmenter, _word_reader(plan), joint, lexicon)  # fmt: skip
 
     def fingerprint(self) -> str:
         """sha256 over everything that decides the text, but for the pages themselves."""
@@ -229,6 +238,17 @@ class Pipeline:
             alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
 
+    def proposals(self, posteriors: Sequence[Posteriors]) -> list[Hypothesis]:
+        """Of one line: what all recognizers together, the language model and the lexicon find
+        likely; a subset of the recognizers speaks with the weight of all."""
+        if self.joint is None:
+            return []
+        names, said = self.config.recognizers, self.config.joint.nets
+        known = dict(zip(names, said or [1.0] * len(names), strict=True))
+        nets = [known.get(r.name, sum(known.values()) / len(known)) for r in self.recognizers]
+        total = self.config.joint.total if not said else sum(said)
+        return self.joint.decode(posteriors, [n * total / max(sum(nets), 1e-9) for n in nets])
+
     def scorer(self, posteriors: Sequence[Posteriors]) -> ImageScorer:
         """The forced scores of any texts by every recognizer that has seen this line."""
         score = self.lines_scorer([posteriors])
@@ -277,8 +297,9 @@ class Pipeline:
                 raise UsageError(
                     f"engine '{clash[0]}' has the name of our own recognizer: rename it"
                 )
-            aligner = SumOfPairsAligner()
-            networks.append(aligner.align([*rows, *own], [*alternatives, *own_alternatives]))
+            proposals = self.proposals(posteriors) if use_lm else []
+            alternatives = [*alternatives, *own_alternatives]
+            networks.append(SumOfPairsAligner().align([*rows, *own], alternatives, proposals))
         readings = self.judge.read_many(networks, self.lines_scorer(heard), use_lm)
         return [self._named(reading) for reading in readings]
 
@@ -343,6 +364,19 @@ def _voices(plan: Plan, words: Sequence[NameList], lexicon: Lexicon | None) -> l
     names = lexicon.lists if lexicon is not None else ()
     voices += [WordVoice(each, names) for each in words]
     return [*voices, *NameVoice.each(lexicon)] if lexicon is not None else voices
+
+
+def _joint(
+    config: ModelConfig,
+    lm: LanguageModel | None,
+    words: Sequence[NameList],
+    lexicon: Lexicon | None,
+) -> JointDecoder | None:
+    """The joint search; without a language model it has nothing to go by."""
+    if lm is None or not config.joint.on:
+        return None
+    table = word_table(words, lexicon.lists if lexicon is not None else ()) if words else None
+    return JointDecoder(config.joint, lm, table)
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

@@ -17,7 +17,7 @@ from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.io.select import Selection
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.lexicon.shelf import lists_of
-from ensemble_htr.types import SearchOptions
+from ensemble_htr.types import JointOptions, SearchOptions
 
 __all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of"]
 
@@ -33,8 +33,13 @@ class ModelConfig:
     combiner: str = ""  # file in the ensemble's folder; "" = unfitted
     beam: BeamOptions = field(default_factory=BeamOptions)
     search: SearchOptions = field(default_factory=SearchOptions)  # of recognizers that write
+    joint: JointOptions = field(default_factory=JointOptions)  # of all recognizers together
     words: WordOptions = WordOptions()  # a second decoder of every recognizer's posteriors
     preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
+
+    def __post_init__(self) -> None:
+        if self.joint.nets and len(self.joint.nets) != len(self.recognizers):
+            raise ValueError("joint: nets must hold a weight for each recognizer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ __all__ = [
     "Point",
     "Posteriors",
     "Reading",
+    "JointOptions",
     "SearchOptions",
+    "WordTable",
     "Slot",
     "Word",
 ]
@@ -115,6 +117,43 @@ class NGramTables(NamedTuple):
     first: NDArray[np.int32]
     following: NDArray[np.int32]  # the state after each n-gram
     start: int  # the state at the beginning of a line
+
+
+class WordTable(NamedTuple):
+    """Known words, sorted, as flat arrays for compiled code: word ``i`` has the code points
+    ``text[start[i]]`` to ``text[start[i + 1] - 1]``; ``value`` is what each says for a text."""
+
+    text: NDArray[np.int32]
+    start: NDArray[np.int64]  # (words + 1,)
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class JointOptions:
+    """The search for texts that all recognizers together find likely (`decode.joint`)."""
+
+    on: bool = True
+    beam: int = 48  # prefixes of one length
+    tries: int = 12  # symbols tried after each
+    n_best: int = 12
+    alpha: float = 1.4  # weight of the language model's natural logarithms
+    beta: float = 4.5  # nats added per token: pays back what language and several nets take
+    words: float = 0.9  # weight of known and unknown words
+    nets: tuple[float, ...] = ()  # weight of each recognizer, in order; () = `total` in equal parts
+    total: float = 2.15
+    floor: float = 12.0  # nats: the most that one recognizer says against a symbol
+    symbol_threshold: float = 1e-3  # symbols that no recognizer ever finds likelier are not tried
+    behind: float = 25.0  # nats behind the best prefix of its length at which one is dropped
+    patience: float = 8.0  # nats behind the last of the n-best at which the search ends
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.beam <= 4096 and 1 <= self.tries <= 4096 and 1 <= self.n_best <= 256):
+            raise ValueError("joint: beam and tries must lie in 1 to 4096, n_best in 1 to 256")
+        bounded = (self.alpha, self.beta, self.words, self.total, *self.nets)
+        if not all(0 <= value <= 50 for value in bounded):
+            raise ValueError("joint: weights must lie in 0 to 50")
+        if not (self.floor > 0 and self.behind > 0 and 0 <= self.symbol_threshold < 1):
+            raise ValueError("joint: floor and behind must be above 0, symbol_threshold in [0, 1)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,11 @@ __all__ = ["build_slots", "check", "masses", "ranked", "vote_confidences"]
 Tokens = tuple[str, ...]
 
 
-def check(rows: Sequence[Hypothesis], alternatives: Sequence[Hypothesis]) -> None:
+def check(
+    rows: Sequence[Hypothesis],
+    alternatives: Sequence[Hypothesis],
+    proposals: Sequence[Hypothesis] = (),
+) -> None:
     """Raises `UsageError` for sources that clash, `InputError` for a token without a character."""
     sources: set[str] = set()
     for row in rows:
@@ -28,7 +32,10 @@ def check(rows: Sequence[Hypothesis], alternatives: Sequence[Hypothesis]) -> Non
                 f"an alternative of '{other.source}' came without a row of that engine: "
                 "give its best reading as a row"
             )
-    for hypothesis in (*rows, *alternatives):
+    for proposed in proposals:
+        if proposed.source in sources:
+            raise UsageError(f"engine name '{proposed.source}' is taken: call the engine otherwise")
+    for hypothesis in (*rows, *alternatives, *proposals):
         if EPSILON in hypothesis.tokens:
             raise InputError(
                 f"engine '{hypothesis.source}' gave an empty token at position "
@@ -105,7 +112,7 @@ def build_slots(
         return ()
     grouped: dict[str, list[Hypothesis]] = {row.source: [row] for row in rows}
     for hypothesis in alternatives.values():
-        grouped[hypothesis.source].append(hypothesis)
+        grouped.setdefault(hypothesis.source, []).append(hypothesis)
     threads = [
         (f"mass:{source}", [(paths[t], share) for t, share in masses(each, temperature).items()])
         for source, each in grouped.items()

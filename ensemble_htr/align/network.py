@@ -52,19 +52,26 @@ class SumOfPairsAligner:
         self._costs = Costs(options)
 
     def align(
-        self, hypotheses: Sequence[Hypothesis], alternatives: Sequence[Hypothesis] = ()
+        self,
+        hypotheses: Sequence[Hypothesis],
+        alternatives: Sequence[Hypothesis] = (),
+        proposals: Sequence[Hypothesis] = (),
     ) -> ConfusionNetwork:
-        """Align one hypothesis per engine, and further hypotheses of the same engines.
+        """Align one hypothesis per engine, further hypotheses of the same engines, and proposals of
+        others that do not vote (they become alternatives of a source that has no row).
 
         No hypotheses give an empty network. Raises `UsageError` if two rows share a source, an
-        alternative belongs to no row or a key would be used twice, `InputError` for an empty token.
+        alternative belongs to no row, a proposal to one, or a key would be used twice, `InputError`
+        for an empty token.
         """
-        check(hypotheses, alternatives)
+        check(hypotheses, alternatives, proposals)
         rows = sorted(hypotheses, key=lambda h: h.source)
         away: frozenset[str] = strangers(rows) if self.options.quarantine else frozenset()
         left = {row.source: row.text for row in rows if row.source in away}
         rows = [row for row in rows if row.source not in away]
-        ranks = ranked([h for h in alternatives if h.source not in away])
+        if not rows:
+            proposals = ()
+        ranks = ranked([*(h for h in alternatives if h.source not in away), *proposals])
         paths = align_strings([h.tokens for h in rows], self.options, self._costs)
         if new := sorted({h.tokens for h in ranks.values()} - paths.keys()):
             draft = _Draft.of(paths, Counter(h.tokens for h in rows))

@@ -3,5 +3,6 @@
 from ensemble_htr.decode.beam import BeamDecoder, BeamOptions
 from ensemble_htr.decode.forced import ctc_align, ctc_score
 from ensemble_htr.decode.greedy import greedy
+from ensemble_htr.decode.joint import JointDecoder
 
-__all__ = ["BeamDecoder", "BeamOptions", "ctc_align", "ctc_score", "greedy"]
+__all__ = ["BeamDecoder", "BeamOptions", "JointDecoder", "ctc_align", "ctc_score", "greedy"]

@@ -16,7 +16,7 @@ from ensemble_htr.decode.compiled import Limits
 from ensemble_htr.jit import compiled
 from ensemble_htr.types import NGramTables
 
-__all__ = ["search"]
+__all__ = ["ask", "search"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -24,7 +24,7 @@ Codes = NDArray[np.int32]
 
 
 @compiled
-def _ask(node: int, token: int, tables: NGramTables) -> tuple[float, int]:
+def ask(node: int, token: int, tables: NGramTables) -> tuple[float, int]:
     """Natural log-probability of ``token`` after ``node``, and the node after both."""
     total, at = 0.0, 1 + token
     while node != 0:
@@ -118,7 +118,7 @@ def search(
                     node[5, child] = -1
                     mass[5, child] = 1.0
                     if limits.alpha > 0:
-                        logp, context = _ask(node[4, i], ids[column], tables)
+                        logp, context = ask(node[4, i], ids[column], tables)
                         node[4, child] = context
                         nats = limits.alpha * logp + limits.beta
                         if digits[column]:

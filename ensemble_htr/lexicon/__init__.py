@@ -7,6 +7,7 @@ from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
 from ensemble_htr.lexicon.lists import Columns, read_entries
 from ensemble_htr.lexicon.notes import NameNote, explain_names
 from ensemble_htr.lexicon.shelf import lists_of
+from ensemble_htr.lexicon.table import word_table
 from ensemble_htr.lexicon.voice import NameVoice, WordVoice
 from ensemble_htr.names import NameWord, name_words
 
@@ -28,4 +29,5 @@ __all__ = [
     "lists_of",
     "name_words",
     "read_entries",
+    "word_table",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,6 +98,11 @@ class NameList:
                   math.log((float(counts[n]) + 1) / self.total))
             for n in chosen
         ]  # fmt: skip
+
+    def entries(self) -> Iterator[tuple[str, float]]:
+        """All entries with their shares of the list."""
+        for n, count in enumerate(self.arrays["count"].tolist()):
+            yield self._text("entry", n), (count + 1) / self.total
 
     def _text(self, name: str, number: int) -> str:
         places = self.arrays[name]

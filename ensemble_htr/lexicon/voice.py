@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ensemble_htr.lexicon.keys import keys
 from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
 from ensemble_htr.names import name_words
 
-__all__ = ["NameVoice", "WordVoice", "evidence"]
+__all__ = ["NameVoice", "WordVoice", "evidence", "share_of", "worth"]
 
 _LETTER = 2.8  # nats that a letter of any word needs: the entropy of French letters
 _EDIT = 4.0  # nats that an edit takes off
@@ -84,10 +84,8 @@ class WordVoice:
     def _asked(self, word: str) -> float:
         key = "".join(keys(word)[:1])
         share = self._share(key, word)
-        if share > 0:
-            return max(_UNLIKELY, min(_LIKELY, 0.5 * (math.log(share) + _RARE * len(word))))
         named = word[0].isupper() and any(each.find(key) is not None for each in self.names)
-        return -min(_LENGTH, len(word)) * (_KNOWN_NAME if named else 1.0)
+        return worth(word, share, named)
 
     def _share(self, key: str, word: str) -> float:
         """Of all words, those that are spelled so."""
@@ -95,5 +93,19 @@ class WordVoice:
         if number is None:
             return 0.0
         spelled = {m.entry: math.exp(m.log_prior) for m in self.words.matches(number, 0.0, 64)}
-        small = max(spelled.get(word.lower(), 0.0), spelled.get(word.lower().capitalize(), 0.0))
-        return max(spelled.get(word, 0.0), _CAPITAL * small if word[0].isupper() else 0.0)
+        return share_of(spelled, word)
+
+
+def share_of(spelled: Mapping[str, float], word: str) -> float:
+    """The share of a word among all words, of which ``spelled`` has those spelled alike."""
+    if not word[0].isupper():
+        return spelled.get(word, 0.0)
+    small = max(spelled.get(word.lower(), 0.0), spelled.get(word.lower().capitalize(), 0.0))
+    return max(spelled.get(word, 0.0), _CAPITAL * small)
+
+
+def worth(word: str, share: float, named: bool) -> float:
+    """What a word says for a text: known by its ``share`` of all words, or not."""
+    if share > 0:
+        return max(_UNLIKELY, min(_LIKELY, 0.5 * (math.log(share) + _RARE * len(word))))
+    return -min(_LENGTH, len(word)) * (_KNOWN_NAME if named else 1.0)

@@ -50,7 +50,8 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
     def add(system: str, line_id: str, text: str, reading: Reading | None = None) -> None:
         sure = None if reading is None else reading.confidences
         whole = None if reading is None else reading.confidence
-        record = Record(line_id, text, page.stem, page.doc, sure, confidence=whole)
+        words = () if reading is None else tuple((w.text, w.confidence) for w in reading.words)
+        record = Record(line_id, text, page.stem, page.doc, sure, words=words, confidence=whole)
         rows.setdefault(system, []).append(record)
 
     for i, line in enumerate(lines):

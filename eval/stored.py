@@ -44,6 +44,7 @@ def load(path: Path) -> tuple[list[Record], dict[str, list[Record]]]:
                         Record(
                             row["id"], reading["text"], row["page"], row["doc"],
                             None if (c := reading.get("confidences")) is None else tuple(c),
+                            words=tuple((w, c) for w, c in reading.get("words", ())),
                             confidence=reading.get("confidence"),
                         )
                     )  # fmt: skip
@@ -58,6 +59,8 @@ def _short(record: Record | None) -> dict[str, object] | None:
     row: dict[str, object] = {"text": record.text}
     if record.confidences is not None:
         row["confidences"] = [round(c, _DIGITS) for c in record.confidences]
+    if record.words:
+        row["words"] = [(word, round(c, _DIGITS)) for word, c in record.words]
     if record.confidence is not None:
         row["confidence"] = round(record.confidence, _DIGITS)
     return row

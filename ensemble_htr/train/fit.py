@@ -5,13 +5,13 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,24 +19,27 @@ from typing import Any
 
 import click
 
-from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.assets import write_lock
-from ensemble_htr.combine.judge import Case, Judge
+from ensemble_htr.combine.judge import Judge
 from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
-from ensemble_htr.config import to_mapping
-from ensemble_htr.decode import BeamDecoder, BeamOptions
+from ensemble_htr.config import from_mapping, to_mapping
+from ensemble_htr.decode import BeamOptions
 from ensemble_htr.files import atomic_write
-from ensemble_htr.metrics import Counts, edit_counts
+from ensemble_htr.metrics import Counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter
 from ensemble_htr.train.arcs import learn_scorer
+from ensemble_htr.train.bench import Bench, Networks
 from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.train.readings import Heard, each_page, hear
-from ensemble_htr.types import ConfusionNetwork, Posteriors
+from ensemble_htr.types import JointOptions
 
-__all__ = ["fit_ensemble"]
+__all__ = ["fit_ensemble", "fit_judge"]
 
-ALPHAS, BETAS = (0.2, 0.35, 0.5, 0.65, 0.8), (0.0, 0.5, 1.0, 1.5, 2.0)
+ALPHAS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.2)
+BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+ALPHAS_JOINT, BETAS_JOINT = (0.8, 1.1, 1.4, 1.7), (2.5, 3.5, 4.5, 5.5, 6.5)
+WORDS_JOINT, NETS_JOINT = (0.0, 0.5, 0.9, 1.3), (0.3, 0.5, 0.7, 0.9, 1.1, 1.3)
 _KEPT = ("search", "words", "preprocess")  # tables of model.toml that a fit leaves alone
 _FIRST = 0.05  # a voice's weight before anything is fitted
 ROUNDS = 2  # the judge's proposals depend on its weights: fit, propose again, fit again
@@ -52,19 +55,18 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
     options = PipelineOptions(model=str(folder.resolve()))
     (folder / "lock.json").unlink(missing_ok=True)
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
-    letters = [i for i, h in enumerate(heard) if has_letter(h.truth)]
-    pipeline = Pipeline.load(options)
+    letters = [h for h in heard if has_letter(h.truth)]
     modes: dict[str, Mode] = {}
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (options,)) as pool:
-        beam = _fit_fusion(pool, pipeline, [heard[i] for i in letters[::3]])
-        _write_config(folder, beam, pipeline)
+    with Bench(options, jobs) as bench:
+        pipeline = bench.pipeline
+        beam = _fit_fusion(bench, letters[::3])
+        joint = _fit_joint(bench, letters[1::3])
+        _write_config(folder, beam, joint, pipeline)
         for lm in (True, False):
-            now = beam if lm else replace(beam, alpha=0.0)
-            tasks = [(now, h.posteriors) for h in heard]
-            networks = pool.map(_networks, tasks, chunksize=16)
+            networks = bench.networks(heard, beam if lm else replace(beam, alpha=0.0), joint)
             for images in (True, False):
                 name = ("image" if images else "text") + ("+lm" if lm else "")
-                modes[name] = _fit(pool, pipeline, name, heard, networks)
+                modes[name] = fit_judge(bench, name, heard, networks)
                 _say(f"{name}: {replace(modes[name], scorer=None)}")
     facts = {
         "split": split.name,
@@ -94,107 +96,99 @@ def _hash(heard: Sequence[Heard]) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
-# ---- in the worker processes -------------------------------------------------------------------
-
-_PIPELINE: Pipeline | None = None
-_JUDGES: dict[str, Judge] = {}  # the one in use, with all that it remembers
-Pair = tuple[ConfusionNetwork, ConfusionNetwork]
-
-
-def _start(options: PipelineOptions) -> None:
-    global _PIPELINE
-    _PIPELINE = Pipeline.load(options)
-
-
-def _networks(task: tuple[BeamOptions, tuple[Posteriors, ...]]) -> Pair:
-    """The network of a line with the fused n-best, and that of the rows alone."""
-    assert _PIPELINE is not None
-    beam, posteriors = task
-    decoders = {r.name: BeamDecoder(beam, _PIPELINE.lm, r.name) for r in _PIPELINE.recognizers}
-    words = _PIPELINE.words if beam.alpha > 0 else None  # silent where the LM is
-    speaking = replace(_PIPELINE, decoders=decoders, words=words)
-    rows, alternatives = speaking.hypotheses(posteriors)
-    aligner = SumOfPairsAligner()
-    return aligner.align(rows, alternatives), aligner.align(rows)
-
-
-def _case(task: tuple[str, str, Mode, ConfusionNetwork, tuple[Posteriors, ...]]) -> Case:
-    """The rivals of a line under a mode that has a ``key`` of its own; no posteriors, no images."""
-    assert _PIPELINE is not None
-    key, name, mode, network, posteriors = task
-    if key not in _JUDGES:
-        _JUDGES.clear()
-        lm = _PIPELINE.lm if name.endswith("+lm") else None
-        _JUDGES[key] = Judge(JudgeModel(modes={name: mode}), lm, _PIPELINE.judge.voices)
-    score = _PIPELINE.scorer(posteriors) if posteriors else None
-    return _JUDGES[key].case(network, score)
-
-
-def _fused_counts(task: tuple[BeamOptions, int, Sequence[Heard]]) -> list[tuple[str, Counts]]:
-    """Per line its document and the errors of recognizer ``which``'s fused best reading."""
-    assert _PIPELINE is not None
-    beam, which, lines = task
-    decoder = BeamDecoder(beam, _PIPELINE.lm, "")
-    best = [decoder.decode(h.posteriors[which], 1)[0] for h in lines]
-    truths = [graphemes(h.truth) for h in lines]
-    return [(h.doc, edit_counts(t, b.tokens)) for h, t, b in zip(lines, truths, best, strict=True)]
-
-
-# ---- in the parent -----------------------------------------------------------------------------
-
-
-def _fit_fusion(pool: Any, pipeline: Pipeline, heard: Sequence[Heard]) -> BeamOptions:
+def _fit_fusion(bench: Bench, heard: Sequence[Heard]) -> BeamOptions:
     """One (alpha, beta) for all recognizers: coordinate search, 0 in the grid and winning ties.
 
     The cost is the mean CER over documents, weighed by the square root of their length.
     """
-    beam = pipeline.config.beam
-    if pipeline.lm is None:
+    beam = bench.pipeline.config.beam
+    if bench.pipeline.lm is None:
         return replace(beam, alpha=0.0)
 
+    @functools.cache
     def cost(alpha: float, beta: float) -> float:
         options = replace(beam, alpha=alpha, beta=beta)
-        rates = []
-        for which in range(len(pipeline.recognizers)):
-            tasks = [(options, which, heard[i : i + 32]) for i in range(0, len(heard), 32)]
-            per_doc: dict[str, Counts] = {}
-            for doc, counts in (pair for part in pool.map(_fused_counts, tasks) for pair in part):
-                per_doc[doc] = per_doc.get(doc, Counts()) + counts
-            weights = [c.reference**0.5 for c in per_doc.values()]
-            errors = [w * c.rate for w, c in zip(weights, per_doc.values(), strict=True)]
-            rates.append(sum(errors) / sum(weights))
+        nets = range(len(bench.pipeline.recognizers))
+        rates = [_rate(bench.fused_counts(heard, options, which)) for which in nets]
         _say(f"alpha {alpha} beta {beta}: {' '.join(f'{r:.4f}' for r in rates)}")
         return sum(rates)
 
-    table = {(0.0, 0.0): cost(0.0, 0.0)}
-    table |= {(a, 1.0): cost(a, 1.0) for a in ALPHAS}
-    alpha = min(table, key=lambda k: (table[k], k[0]))[0]
-    if alpha == 0:
-        return replace(beam, alpha=0.0)
-    table |= {(alpha, b): cost(alpha, b) for b in BETAS if b != 1.0}
-    beta = min((k for k in table if k[0] == alpha), key=lambda k: table[k])[1]
+    alpha, beta = 0.0, 1.0
+    for _ in range(2):  # what alpha takes, beta pays back
+        alpha = min(ALPHAS, key=lambda a: (cost(a, beta if a > 0 else 0.0), a))
+        if alpha == 0:
+            return replace(beam, alpha=0.0)
+        beta = min(BETAS, key=lambda b: cost(alpha, b))
     return replace(beam, alpha=alpha, beta=beta)
 
 
-def _fit(
-    pool: Any, pipeline: Pipeline, name: str, heard: Sequence[Heard], networks: Sequence[Pair]
+def _rate(found: Sequence[tuple[str, Counts]]) -> float:
+    """Mean CER over documents, weighed by the square root of their length."""
+    per_doc: dict[str, Counts] = {}
+    for doc, counts in found:
+        per_doc[doc] = per_doc.get(doc, Counts()) + counts
+    weights = [c.reference**0.5 for c in per_doc.values()]
+    errors = [w * c.rate for w, c in zip(weights, per_doc.values(), strict=True)]
+    return sum(errors) / max(sum(weights), 1e-9)
+
+
+def _fit_joint(bench: Bench, heard: Sequence[Heard]) -> JointOptions:
+    """The weights of the joint search: coordinate search over the CER of its best reading."""
+    pipeline = bench.pipeline
+    joint, count = pipeline.config.joint, len(pipeline.recognizers)
+    if pipeline.joint is None:
+        return joint
+    even = round(JointOptions().total / count, 2)
+    best = replace(joint, nets=(even,) * count)
+    lowest = _rate(bench.joint_counts(heard, best))
+    grids = [("alpha", ALPHAS_JOINT), ("beta", BETAS_JOINT), ("words", WORDS_JOINT)]
+    turns: list[tuple[str, Sequence[float], int]] = [(name, grid, 0) for name, grid in grids]
+    turns += [("nets", NETS_JOINT, i) for i in range(count)] + turns[:2]
+    for name, grid, place in turns:
+        for value in grid:
+            tried = _with(best, name, place, value)
+            if tried == best:
+                continue
+            rate = _rate(bench.joint_counts(heard, tried))
+            if rate < lowest - 1e-6:
+                best, lowest = tried, rate
+        _say(f"joint search: {name} {getattr(best, name)}, CER {lowest:.4f}")
+    return best
+
+
+def _with(joint: JointOptions, name: str, place: int, value: float) -> JointOptions:
+    if name == "nets":
+        return replace(joint, nets=(*joint.nets[:place], value, *joint.nets[place + 1 :]))
+    return from_mapping({**to_mapping(joint), name: value}, JointOptions, "joint")
+
+
+def fit_judge(
+    bench: Bench,
+    name: str,
+    lines: Sequence[Heard],
+    networks: Sequence[Networks],
+    heard: Collection[str] | None = None,
+    silent: Collection[str] = (),
 ) -> Mode:
-    """Fit one mode: weights on the lines with a letter, arcs and confidences on all lines."""
+    """Fit one mode: weights on the lines with a letter, arcs and confidences on all lines.
+
+    ``heard`` names the recognizers that speak (None = all); ``silent`` the voices that do not,
+    ``lm`` among them.
+    """
     images, lm = name.startswith("image"), name.endswith("+lm")
-    voices = pipeline.judge.voices if lm else ()
-    mode = replace(plain_judge().modes[name], voices={v.name: _FIRST for v in voices})
+    voices = {v.name for v in bench.pipeline.judge.voices if lm} - set(silent)
+    mode = replace(plain_judge().modes[name], voices=dict.fromkeys(sorted(voices), _FIRST))
+    if not (spoken := lm and "lm" not in silent):
+        mode = replace(mode, language=0.0, length=0.0)
     items: list[Item] = []
     for number in range(ROUNDS):
-        judged = [
-            (f"{name} {number}", name, mode, n[0 if images else 1], h.posteriors if images else ())
-            for h, n in zip(heard, networks, strict=True)
-        ]
-        cases = pool.map(_case, judged, chunksize=16)
+        judged = [n.full if images else n.rows for n in networks]
+        cases = bench.cases(name, mode, judged, lines if images else (), heard)
         items = [
-            Item(case, graphemes(h.truth), h.doc) for case, h in zip(cases, heard, strict=True)
+            Item(case, graphemes(h.truth), h.doc) for case, h in zip(cases, lines, strict=True)
         ]
         letters = [item for item in items if has_letter("".join(item.truth))]
-        fitted = fit_mode(letters, mode, generic=not images, lm=lm)
+        fitted = fit_mode(letters, mode, generic=not images, lm=spoken)
         mode = fitted.mode
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
     return replace(mode, scorer=learn_scorer(Judge(JudgeModel(modes={name: mode})), items, mode))
@@ -223,17 +217,18 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 """
 
 
-def _write_config(folder: Path, beam: BeamOptions, pipeline: Pipeline) -> None:
+def _write_config(folder: Path, beam: BeamOptions, joint: JointOptions, pipeline: Pipeline) -> None:
     names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
     more = {"backward": pipeline.config.backward, "lexicon": pipeline.config.lexicon}
     voices = "".join(f'{key} = "{name}"\n' for key, name in more.items() if name)
     atomic_write(
         folder / "model.toml",
         "# An ensemble: which recognizers read, with which language model, judged by\n"
-        "# what. [beam] is fitted on the judge split by ensemble_htr.train.fit.\n"
+        "# what. [beam] and [joint] are fitted on the judge split by ensemble_htr.train.fit.\n"
         f"recognizers = [{names}]\n"
         f'lm = "{pipeline.config.lm}"\n{voices}combiner = "combiner.json"\n\n'
         + _table("beam", beam).lstrip("\n")
+        + _table("joint", joint)
         + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
     )
 

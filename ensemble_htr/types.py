@@ -136,11 +136,11 @@ class JointOptions:
     beam: int = 48  # prefixes of one length
     tries: int = 12  # symbols tried after each
     n_best: int = 12
-    alpha: float = 1.4  # weight of the language model's natural logarithms
+    alpha: float = 1.1  # weight of the language model's natural logarithms
     beta: float = 4.5  # nats added per token: pays back what language and several nets take
-    words: float = 0.9  # weight of known and unknown words
+    words: float = 1.3  # weight of known and unknown words
     nets: tuple[float, ...] = ()  # weight of each recognizer, in order; () = `total` in equal parts
-    total: float = 2.15
+    total: float = 2.1
     floor: float = 12.0  # nats: the most that one recognizer says against a symbol
     symbol_threshold: float = 1e-3  # symbols that no recognizer ever finds likelier are not tried
     behind: float = 25.0  # nats behind the best prefix of its length at which one is dropped

@@ -16,6 +16,7 @@ __all__ = [
     "WORD_KINDS",
     "WordAccuracy",
     "WordTally",
+    "word_faults",
     "read_lexicon",
     "word_core",
     "word_kinds",
@@ -60,7 +61,7 @@ class WordTally:
         A word holds all edits between the blanks around it; a blank that was misread is an edit
         of both of its neighbours, so that a word glued to what was read beside it is not right.
         """
-        for faults, of in zip(_faults(pairs), kinds, strict=True):
+        for faults, of in zip(word_faults(pairs), kinds, strict=True):
             for kind in of:
                 row = self.found.setdefault(kind, [0, 0, *(0 for _ in NEAR)])
                 row[0] += 1
@@ -128,7 +129,7 @@ def _dates(words: Sequence[str]) -> list[bool]:
     return found
 
 
-def _faults(pairs: Sequence[tuple[str, str]]) -> Iterator[int]:
+def word_faults(pairs: Sequence[tuple[str, str]]) -> Iterator[int]:
     """Edits of each word of the reference. A blank that was left out glues only what was read."""
     parts: list[tuple[bool, int, bool]] = []  # a word? its edits, was anything read
     blanks: list[int] = []  # after each part: right, misread, left out

@@ -52,7 +52,7 @@ def _kept(path: Path) -> WordTable | None:
     except (OSError, ValueError, KeyError, EOFError):
         return None
     text, start, value = table
-    if (text.dtype, start.dtype, value.dtype) != (np.int32, np.int64, np.float64):
+    if [a.dtype.str for a in (text, start, value)] != ["<i4", "<i8", "<f8"]:
         return None
     if not text.ndim == start.ndim == value.ndim == 1:
         return None

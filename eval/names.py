@@ -119,7 +119,7 @@ def main(data: Path, splits: str, out: Path) -> None:
         f"`python eval/names.py DATA` on {date.today()}, commit {commit()}, from the readings of "
         "`eval/ablation.py`. Lines with a letter, profile fr-archive. A word is right if there is "
         "no edit in it or at the blanks beside it. *In no training line*: spelled so nowhere in "
-        "the transcriptions of fr19/train and hands/train, which recognizers and language model know.",
+        "the transcriptions of fr19/train and hands/train, all that the readers learned from.",
     ]
     for split in splits.split(","):
         rows: dict[str, list[Record]] = {}

@@ -54,7 +54,7 @@ class Variant:
     def search(self, joint: JointOptions) -> JointOptions:
         """The joint search, which is silent without a language model and has no words without the
         list of them."""
-        on = self.joint and self.n_best and LANGUAGE not in self.silent
+        on = self.joint and LANGUAGE not in self.silent
         return replace(joint, on=on, words=0.0 if "words" in self.silent else joint.words)
 
     @property
@@ -139,14 +139,14 @@ class Study:
         ]  # fmt: skip
 
     def _of(self, variant: Variant, split: str) -> list[Networks]:
-        """Its networks: without n-best the rows alone; without images what the recognizers'
-        beams proposed stays."""
+        """Its networks: without n-best the rows and what the joint search proposes; without images
+        what the recognizers' beams proposed stays."""
         joint = variant.search(self.bench.pipeline.config.joint)
         found = self.networks(split, LANGUAGE not in variant.silent, joint, variant.heard)
         if not variant.n_best:
-            return [Networks(n.rows, n.rows) for n in found]
+            return [n._replace(full=n.proposed) for n in found]
         if not variant.mode.startswith("image"):
-            return [Networks(n.full, n.full) for n in found]
+            return [n._replace(rows=n.full) for n in found]
         return found
 
 

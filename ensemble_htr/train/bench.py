@@ -31,10 +31,12 @@ Seen = Sequence[tuple[Posteriors, ...]]  # of each line, by each recognizer that
 
 
 class Networks(NamedTuple):
-    """A line's network with the alternatives of the beams, and that of the engines' rows alone."""
+    """A line's network with the alternatives of the beams and what the joint search proposes, that
+    of the engines' rows alone, and that of the rows and the proposals."""
 
     full: ConfusionNetwork
     rows: ConfusionNetwork
+    proposed: ConfusionNetwork
 
 
 class Bench:
@@ -157,8 +159,13 @@ def _networks(
     for posteriors, wrote in zip(seen, written, strict=True):
         rows, alternatives = pipeline.hypotheses(posteriors, wrote)
         proposals = pipeline.proposals(posteriors) if lm is not None else []
-        full = aligner.align(rows, alternatives, proposals)
-        found.append(Networks(full, aligner.align(rows)))
+        found.append(
+            Networks(
+                aligner.align(rows, alternatives, proposals),
+                aligner.align(rows),
+                aligner.align(rows, (), proposals),
+            )
+        )
     return found
 
 

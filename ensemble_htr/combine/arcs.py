@@ -66,6 +66,14 @@ class ArcTable:
     slots: NDArray[np.int64]  # (arcs,)
     tokens: tuple[str, ...]
 
+    def rows_of(self, chosen: Sequence[str]) -> list[int]:
+        """Of each slot the row of the token that is chosen there, the first if it has none."""
+        found: dict[int, int] = {}
+        for row, (slot, token) in enumerate(zip(self.slots.tolist(), self.tokens, strict=True)):
+            if slot not in found or token == chosen[slot]:
+                found[slot] = row
+        return [found[slot] for slot in sorted(found)]
+
 
 def arc_table(
     network: ConfusionNetwork,

@@ -65,18 +65,19 @@ class Scorer:
             if not set(forest.features) <= set(names):
                 raise ValueError("made for features that this version does not compute")
 
-    def choose(self, table: ArcTable) -> tuple[list[str], list[float], Floats]:
-        """For each slot the token to write and its probability; and that of every arc."""
+    def choose(
+        self, table: ArcTable, chosen: Sequence[str]
+    ) -> tuple[list[str], list[float], Floats]:
+        """For each slot the token to write and its probability; and that of every arc. ``chosen``
+        is what is written where the forest does not decide."""
         p = self.arcs.of(table.values, FEATURES)
-        best = best_arcs(table, p if self.decides else None)
+        best = best_arcs(table, p) if self.decides else table.rows_of(chosen)
         return [table.tokens[i] for i in best], p[best].tolist(), p
 
 
-def best_arcs(table: ArcTable, p: Floats | None = None) -> list[int]:
-    """For each slot the row of its arc that is likeliest by ``p``, or else of the judge's own."""
+def best_arcs(table: ArcTable, p: Floats) -> list[int]:
+    """For each slot the row of its arc that is likeliest by ``p``."""
     first = np.flatnonzero(np.diff(table.slots, prepend=-1)).tolist()
-    if p is None:
-        return first
     bounds = [*first, len(p)]
     return [a + int(p[a:b].argmax()) for a, b in zip(bounds, bounds[1:], strict=False)]
 

@@ -101,8 +101,7 @@ class Judge:
         if self.speaker is None or not use_lm:
             return reading
         scorer = mode.scorer if mode.scorer is not None and mode.scorer.decides else None
-        mute = replace(mode, language=0.0, length=0.0, voices={}, scorer=scorer)
-        silent = self.decide(case, mute)  # only its text is wanted
+        silent = self.decide(case, replace(mode.mute(), scorer=scorer))  # only its text is wanted
         return replace(reading, without_lm=silent.text)
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------
@@ -178,20 +177,15 @@ class Judge:
         case = floored(case)
         if not case.network.slots:
             return Reading((), (), sigmoid(mode.line, (0.0, 0.0)), network=case.network)
-        if not case.nets and mode.language == 0 and not any(mode.voices.values()):
-            mass = [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
-        else:
-            mass = arc_mass(case, softmax(case.scores(mode)))
+        mass = arc_masses(case, mode)
         network = _explained(case, mass, mode)
+        chosen = chosen_of(case, mode, mass)
         if mode.scorer is None:
-            chosen = [
-                max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass
-            ]
             features = char_features(network, chosen, case.engines)
             verdict = Verdict.plain(features, chosen, mode.char, mode.word, mode.line)
         else:
             table, sight = tabled(case, network, mode)
-            chosen, sure, p = mode.scorer.choose(table)
+            chosen, sure, p = mode.scorer.choose(table, chosen)
             if mode.scorer.decides:
                 network = _rescored(network, table, p)
             verdict = Verdict.scored(mode.scorer, sight, chosen, sure)
@@ -203,6 +197,43 @@ class Judge:
             network=network,
             slots=verdict.slots,
         )
+
+
+def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
+    """For each slot the posterior of each of its arcs."""
+    if not case.nets and not mode.speaks:
+        return [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
+    return arc_mass(case, softmax(case.scores(mode)))
+
+
+def chosen_of(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> list[str]:
+    """The token of each slot: that of the largest mass. A word for which language speaks against
+    what would be read without it must be likelier by ``mode.guard`` nats, as a whole, or the word
+    without language is kept."""
+    best = _heaviest(mass)
+    if mode.guard <= 0 or not mode.speaks:
+        return best
+    silent = _heaviest(arc_masses(case, mode.mute()))
+    if silent == best:
+        return best
+    sight = sight_of(case, mode, [{}] * len(best))
+    for start, stop in _changed(silent, best):
+        old, _ = sight.same(silent, start, stop)
+        new, _ = sight.same(best, start, stop)
+        if new[0] - old[0] < mode.guard:
+            best[start:stop] = silent[start:stop]
+    return best
+
+
+def _heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
+    return [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+    """The stretches between blanks that both write in which they differ."""
+    cuts = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a == b and a.isspace()]
+    bounds = zip([-1, *cuts], [*cuts, len(old)], strict=True)
+    return [(a + 1, b) for a, b in bounds if old[a + 1 : b] != new[a + 1 : b]]
 
 
 def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> tuple[ArcTable, Sight]:

@@ -37,10 +37,20 @@ class Mode:
     language: float = 0.0
     length: float = 0.0
     voices: Mapping[str, float] = field(default_factory=dict)  # by `protocols.TextVoice.name`
+    guard: float = 0.0  # nats by which a word that language changed must be likelier (`mute`)
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
     scorer: Scorer | None = None  # speaks instead of the three above
+
+    @property
+    def speaks(self) -> bool:
+        """Whether anybody has a say who knows language and not this line."""
+        return self.language != 0 or any(self.voices.values())
+
+    def mute(self) -> Mode:
+        """The same with all of them silent."""
+        return replace(self, language=0.0, length=0.0, voices={}, guard=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.combine.arcs import FEATURES, ArcTable
+from ensemble_htr.combine.case import floored
 from ensemble_htr.combine.certainty import Scorer, best_arcs
 from ensemble_htr.combine.forest import Forest
-from ensemble_htr.combine.judge import Judge, tabled
+from ensemble_htr.combine.judge import Judge, arc_masses, chosen_of, tabled
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import (
     LINE_FEATURES,
@@ -77,6 +78,7 @@ class _Example:
 
     item: Item
     table: ArcTable
+    chosen: list[str]  # the judge's token of each slot
     sight: Sight
     right: NDArray[np.bool_]
     weight: float
@@ -86,9 +88,13 @@ class _Example:
         network = judge.decide(item.case, mode).network
         assert network is not None
         table, sight = tabled(item.case, network, mode)
+        case = floored(item.case)
+        chosen = chosen_of(case, mode, arc_masses(case, mode))
         truth = truth_path(network, item.truth)
         arcs = zip(table.slots.tolist(), table.tokens, strict=True)
-        return cls(item, table, sight, np.array([truth[i] == t for i, t in arcs], bool), weight)
+        return cls(
+            item, table, chosen, sight, np.array([truth[i] == t for i, t in arcs], bool), weight
+        )
 
 
 def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
@@ -115,8 +121,8 @@ def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
         forest = _grow_arcs(examples, few)
         sure |= {i: forest(e.table.values) for i, e in enumerate(own) if fold[i] == number}
     final = _grow_arcs([*own, *more.values()], few)
-    judged = [_chosen(e.table, sure[i], False) for i, e in enumerate(own)]
-    scored = [_chosen(e.table, sure[i], True) for i, e in enumerate(own)]
+    judged = [_chosen(e, e.table.rows_of(e.chosen), sure[i]) for i, e in enumerate(own)]
+    scored = [_chosen(e, best_arcs(e.table, sure[i]), sure[i]) for i, e in enumerate(own)]
     decides = _errors(own, scored) < _errors(own, judged)
     return _with_words(own, scored if decides else judged, final, decides)
 
@@ -124,9 +130,8 @@ def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
 Choice = tuple[list[str], list[float]]  # of each slot its token and how sure it is
 
 
-def _chosen(table: ArcTable, p: Floats, decides: bool) -> Choice:
-    best = best_arcs(table, p if decides else None)
-    return [table.tokens[i] for i in best], p[best].tolist()
+def _chosen(example: _Example, rows: list[int], p: Floats) -> Choice:
+    return [example.table.tokens[i] for i in rows], p[rows].tolist()
 
 
 def _errors(examples: Sequence[_Example], choices: Sequence[Choice]) -> float:

@@ -30,6 +30,7 @@ from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter
 from ensemble_htr.train.arcs import learn_scorer
 from ensemble_htr.train.bench import Bench, Networks
+from ensemble_htr.train.guard import fit_guard
 from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.train.readings import Heard, each_page, hear
 from ensemble_htr.types import JointOptions
@@ -50,8 +51,9 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
-    """Fit and write ``model.toml``, ``combiner.json``, card and lock of the ensemble."""
+def fit_ensemble(folder: Path, split: Path, jobs: int = 2, searches: bool = True) -> JudgeModel:
+    """Fit and write ``model.toml``, ``combiner.json``, card and lock of the ensemble; without
+    ``searches`` the weights of the beam and of the joint search are kept."""
     options = PipelineOptions(model=str(folder.resolve()))
     (folder / "lock.json").unlink(missing_ok=True)
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
@@ -59,8 +61,10 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2) -> JudgeModel:
     modes: dict[str, Mode] = {}
     with Bench(options, jobs) as bench:
         pipeline = bench.pipeline
-        beam = _fit_fusion(bench, letters[::3])
-        joint = _fit_joint(bench, letters[1::3])
+        beam, joint = pipeline.config.beam, pipeline.config.joint
+        if searches:
+            beam = _fit_fusion(bench, letters[::3])
+            joint = _fit_joint(bench, letters[1::3])
         _write_config(folder, beam, joint, pipeline)
         for lm in (True, False):
             networks = bench.networks(heard, beam if lm else replace(beam, alpha=0.0), joint)
@@ -191,6 +195,7 @@ def fit_judge(
         fitted = fit_mode(letters, mode, generic=not images, lm=spoken)
         mode = fitted.mode
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
+    mode = fit_guard([item for item in items if has_letter("".join(item.truth))], mode)
     return replace(mode, scorer=learn_scorer(Judge(JudgeModel(modes={name: mode})), items, mode))
 
 
@@ -248,10 +253,11 @@ def _table(name: str, options: Any) -> str:
 @click.option("--data", type=click.Path(path_type=Path), default=None, help="Data root.")
 @click.option("--split", default="fr19/judge", show_default=True)
 @click.option("--jobs", default=2, show_default=True)
-def main(folder: Path, data: Path | None, split: str, jobs: int) -> None:
+@click.option("--keep-searches", is_flag=True, help="Keep the weights of [beam] and [joint].")
+def main(folder: Path, data: Path | None, split: str, jobs: int, keep_searches: bool) -> None:
     """Fit the ensemble in FOLDER on a split that no recognizer has seen."""
     root = data or Path(os.environ.get("ENSEMBLE_HTR_DATA", "../shared/data"))
-    fit_ensemble(folder, root / split, jobs)
+    fit_ensemble(folder, root / split, jobs, not keep_searches)
 
 
 if __name__ == "__main__":

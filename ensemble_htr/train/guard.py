@@ -1,0 +1,62 @@
+"""How sure language must be to change a word: fitted against the words that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ensemble_htr.combine.case import Case, floored
+from ensemble_htr.combine.judge import arc_masses, chosen_of
+from ensemble_htr.combine.model import Mode
+from ensemble_htr.combine.words import written
+from ensemble_htr.metrics import alignment_pairs, edit_distance, words_read
+from ensemble_htr.train.judge import Item, document_weights
+
+__all__ = ["BROKEN", "fit_guard"]
+
+GUARDS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # nats
+BROKEN = 0.1  # words broken for each that is fixed, at most
+
+
+def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
+    """The mode with the guard that reads best among those under which language breaks at most
+    `BROKEN` words for each that it fixes; the tightest if there is none, unless none at all reads
+    better. Lines weigh as in the fit."""
+    if not mode.speaks:
+        return mode
+    weights = document_weights(items).tolist()
+    cases = [floored(item.case) for item in items]
+    silent = [_read(case, mode.mute()) for case in cases]
+    before = [_right(item.truth, text) for item, text in zip(items, silent, strict=True)]
+    found: list[tuple[float, float, float]] = []  # guard, cost, broken for each fixed
+    for guard in GUARDS:
+        tried = replace(mode, guard=guard)
+        cost = fixed = broken = 0.0
+        for item, case, weight, old in zip(items, cases, weights, before, strict=True):
+            text = _read(case, tried)
+            cost += weight * edit_distance(item.truth, text)
+            new = _right(item.truth, text)
+            fixed += len(new - old)
+            broken += len(old - new)
+        found.append((guard, cost, broken / max(1.0, fixed)))
+    allowed = [row for row in found if row[2] <= BROKEN] or [found[-1]]
+    guard, cost, _ = min(allowed, key=lambda row: (row[1], row[0]))
+    return replace(mode, guard=guard if cost <= found[0][1] else 0.0)
+
+
+def _read(case: Case, mode: Mode) -> list[str]:
+    if not case.network.slots:
+        return []
+    chosen = chosen_of(case, mode, arc_masses(case, mode))
+    return [chosen[i] for i in written(chosen)]
+
+
+def _right(truth: Sequence[str], text: Sequence[str]) -> set[int]:
+    """The words of the reference, by the place of their first token, that are read right."""
+    pairs = alignment_pairs(truth, text)
+    places, place = [], 0
+    for wanted, read in pairs:
+        if read:
+            places.append(place)
+        place += bool(wanted)
+    return {places[word.start] for word in words_read(pairs) if word.right}

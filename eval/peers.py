@@ -3,8 +3,9 @@
     python eval/peers.py --peers PYTHON [--sclite PATH]
 
 PYTHON has jiwer, rapidfuzz, torchmetrics and dinglehopper (with multimethod < 2); `sclite` is
-NIST's, of the Debian package sctk. Writes the golden file `tests/evaluate/peers.json` (pairs, the others' counts and the
-profile under which ours are the same, held by `tests/evaluate/test_peers.py`) and `peers.md`.
+NIST's, of the Debian package sctk. Writes the golden file `tests/evaluate/peers.json` (pairs, the
+others' counts and the profile under which ours are the same, held by
+`tests/evaluate/test_peers.py`) and `peers.md`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,119 @@
+"""Words looked at whole, and the guard that keeps language from breaking them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ensemble_htr.align.network import SumOfPairsAligner
+from ensemble_htr.combine import Case, Judge, JudgeModel, Mode, plain_judge
+from ensemble_htr.combine.case import sight_of, spoken_at
+from ensemble_htr.combine.judge import arc_masses, chosen_of
+from ensemble_htr.combine.words import (
+    LINE_FEATURES,
+    WORD_FEATURES,
+    line_features,
+    spans,
+    word_features,
+    written,
+)
+from ensemble_htr.train.guard import BROKEN, fit_guard
+from ensemble_htr.train.judge import Item
+from ensemble_htr.types import EPSILON, Hypothesis
+from tests.combine.test_judge import Bigram
+
+texts = st.text(alphabet="ab e1", min_size=1, max_size=9)
+MODE = plain_judge().modes["text+lm"]
+JUDGE = Judge(JudgeModel(modes={"text+lm": MODE}), Bigram())
+
+
+def case(*readings: str) -> Case:
+    rows = [Hypothesis(f"e{i}", tuple(text)) for i, text in enumerate(readings)]
+    return JUDGE.case(SumOfPairsAligner().align(rows))
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_what_the_lm_says_of_the_slots_adds_up_to_what_it_says_of_the_path(
+    readings: list[str],
+) -> None:
+    found = case(*readings)
+    lm = Bigram()
+    for path, said, whole in zip(found.paths, found.surprise, found.language, strict=True):
+        tokens = [t for t in path if t != EPSILON]
+        assert math.isclose(said.sum() + lm.end(tokens[-1] if tokens else "^"), whole)
+        assert all(s == 0 for s, t in zip(said, path, strict=True) if t == EPSILON)
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_every_arc_of_a_path_is_told_what_it_has_on_the_best_path_through_it(
+    readings: list[str],
+) -> None:
+    found = case(*readings)
+    scores = found.scores(MODE)
+    told = spoken_at(found, scores)
+    for slot, known in enumerate(told):
+        for token, (own, after) in known.items():
+            through = [i for i, path in enumerate(found.paths) if path[slot] == token]
+            best = max(through, key=lambda i: scores[i])
+            assert own == found.surprise[best][slot] and after <= 0.0
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_words_and_lines_have_a_value_for_every_feature_and_masses_are_shares(
+    readings: list[str],
+) -> None:
+    found = case(*readings)
+    if not found.network.slots:
+        return
+    scores = found.scores(MODE)
+    sight = sight_of(found, MODE, spoken_at(found, scores))
+    chosen = chosen_of(found, MODE, arc_masses(found, MODE))
+    sure = [0.9] * len(chosen)
+    kept = written(chosen)
+    for start, stop in spans([chosen[i] for i in kept]):
+        row = dict(
+            zip(WORD_FEATURES, word_features(sight, chosen, sure, kept, start, stop), strict=True)
+        )
+        assert row["paths"] <= 1e-9 and row["paths image"] <= 1e-9 and 0 <= row["held"] <= 1
+    assert len(line_features(sight, chosen, sure)) == len(LINE_FEATURES)
+    whole, held = sight.same(list(found.paths[0]), 0, len(chosen))
+    assert whole[0] <= sight.same(list(found.paths[0]), 0, 1)[0][0] + 1e-9 and held >= 0
+
+
+@given(st.lists(texts, min_size=2, max_size=3))
+def test_an_endless_guard_reads_as_without_language_and_none_changes_nothing(
+    readings: list[str],
+) -> None:
+    found = case(*readings)
+    if not found.network.slots:
+        return
+    mass = arc_masses(found, MODE)
+    silent = MODE.mute()
+    assert chosen_of(found, replace(MODE, guard=1e6), mass) == chosen_of(
+        found, silent, arc_masses(found, silent)
+    )
+    free = chosen_of(found, MODE, mass)
+    assert all(m[t] == max(m.values()) for m, t in zip(mass, free, strict=True))
+
+
+def test_a_guard_is_fitted_where_language_breaks_words_and_not_where_it_mends_them() -> None:
+    def items(truth: str) -> list[Item]:
+        """Two engines read ``aa``, one ``ab``, which the language model likes better."""
+        return [Item(case("aa", "aa", "ab"), tuple(truth), f"d{i}") for i in range(4)]
+
+    eager = replace(MODE, language=0.65, vote_default=1.0)
+    wrong = fit_guard(items("aa"), eager)
+    right = fit_guard(items("ab"), eager)
+    assert 0 < BROKEN < 1
+    assert right.guard == 0.0
+    for mode, truth in ((wrong, "aa"), (right, "ab")):
+        one = case("aa", "aa", "ab")
+        assert "".join(chosen_of(one, mode, arc_masses(one, mode))) == truth
+
+
+def test_a_mode_without_language_needs_no_guard() -> None:
+    silent: Mode = plain_judge().modes["text"]
+    assert not silent.speaks and fit_guard([], silent) is silent

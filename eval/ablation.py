@@ -2,9 +2,11 @@
 
     python eval/ablation.py ../shared/data [--model trio] [--splits val,test-seen,test-unseen]
 
-Whatever is left is fitted on fr19/judge as the shipped ensemble is (but for the beam's weights,
-which are kept), then reads the splits. Readings are kept under `eval/readings/ablation`, so that an
-interrupted run goes on where it stopped; `--table` only scores them. Writes eval/ablation.md.
+Whatever is left is fitted on fr19/judge as the shipped ensemble is, from its weights (those of the
+beams are kept), then reads the splits. A voice that only judges texts is taken from the rivals that
+everything has proposed; where it could have proposed some, they are proposed anew. Readings are
+kept under `eval/readings/ablation`, so that an interrupted run goes on where it stopped; `--table`
+only scores them. Writes eval/ablation.md.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from run import commit, percent  # noqa: E402
 from stored import FOLDER, load, store  # noqa: E402
 
-from ensemble_htr.combine import Judge, JudgeModel, Mode, plain_judge  # noqa: E402
+from ensemble_htr.combine import Case, Judge, JudgeModel, Mode, plain_judge  # noqa: E402
 from ensemble_htr.decode import BeamOptions  # noqa: E402
 from ensemble_htr.evaluate import Report, score_records  # noqa: E402
 from ensemble_htr.io.records import Record  # noqa: E402
 from ensemble_htr.pipeline import PipelineOptions  # noqa: E402
-from ensemble_htr.text import profile  # noqa: E402
+from ensemble_htr.text import graphemes, has_letter, profile  # noqa: E402
+from ensemble_htr.train.arcs import learn_scorer  # noqa: E402
 from ensemble_htr.train.bench import Bench, Networks  # noqa: E402
-from ensemble_htr.train.fit import fit_judge  # noqa: E402
+from ensemble_htr.train.fit import fit_judge, fit_rest  # noqa: E402
+from ensemble_htr.train.judge import Item, fit_mode  # noqa: E402
 from ensemble_htr.train.readings import Heard, each_page, hear  # noqa: E402
 from ensemble_htr.types import JointOptions  # noqa: E402
 
@@ -49,7 +53,9 @@ class Variant:
     n_best: bool = True
     joint: bool = True
     fitted: bool = True
+    guarded: bool = True
     calibrated: bool = True
+    anew: bool = True  # rivals are proposed anew; else those of everything are judged
 
     def search(self, joint: JointOptions) -> JointOptions:
         """The joint search, which is silent without a language model and has no words without the
@@ -74,7 +80,7 @@ def variants(recognizers: Sequence[str], voices: Sequence[str]) -> list[Variant]
         Variant("no forced scores", mode="text+lm"),
         Variant("no language model", silent=(LANGUAGE,)),
     ]
-    found += [Variant(f"no {voice}", silent=(voice,)) for voice in voices]
+    found += [Variant(f"no {voice}", silent=(voice,), anew=False) for voice in voices]
     lists = tuple(v for v in voices if v != "backward")
     if lists:
         found.append(Variant("no lexicon", silent=lists))
@@ -82,7 +88,8 @@ def variants(recognizers: Sequence[str], voices: Sequence[str]) -> list[Variant]
         *found,
         Variant("no language at all", silent=(LANGUAGE, *voices), mode="image"),
         Variant("no learned weights", fitted=False),
-        Variant("no calibration", calibrated=False),
+        Variant("no guard", guarded=False, anew=False),
+        Variant("no calibration", calibrated=False, anew=False),
     ]
 
 
@@ -93,6 +100,10 @@ class Study:
         self.bench, self.folders, self.beam, self.jobs = bench, folders, beam, jobs
         self.lines: dict[str, list[Heard]] = {}
         self._networks: tuple[object, dict[str, list[Networks]]] = None, {}
+        self._cases: dict[str, list[Case]] = {}  # of everything, by split
+        modes = bench.pipeline.judge.model.modes
+        self.full = modes["image+lm"]
+        self.modes = modes
 
     def heard(self, split: str) -> list[Heard]:
         if split not in self.lines:
@@ -104,7 +115,7 @@ class Study:
         self, split: str, lm: bool, joint: JointOptions, heard: Collection[str] | None
     ) -> list[Networks]:
         key = lm, joint, heard
-        if self._networks[0] != key:
+        if self._networks[0] != key:  # of one kind at a time: they are large
             self._networks = key, {}
         kept = self._networks[1]
         if split not in kept:
@@ -114,21 +125,47 @@ class Study:
 
     def fit(self, variant: Variant) -> Mode:
         """The weights of a variant, fitted on the judge split."""
+        if variant.name == FULL:
+            return self.full
         if not variant.fitted:
-            plain = plain_judge().modes[variant.mode]
-            return replace(plain, voices={})
+            return replace(plain_judge().modes[variant.mode], voices={})
+        if not variant.calibrated:
+            return replace(self.full, scorer=None)
         lines = self.heard("judge")
-        networks = self._of(variant, "judge")
-        return fit_judge(self.bench, variant.mode, lines, networks, variant.heard, variant.silent)
+        if variant.anew:
+            networks, start = self._of(variant, "judge"), self.modes[variant.mode]
+            return fit_judge(
+                self.bench, variant.mode, lines, networks, variant.heard, variant.silent, start
+            )
+        cases = [muted(case, variant.silent) for case in self.cases("judge")]
+        items = [Item(c, graphemes(h.truth), h.doc) for c, h in zip(cases, lines, strict=True)]
+        if not variant.guarded:
+            plain = replace(self.full, guard=0.0, scorer=None)
+            judge = Judge(JudgeModel(modes={variant.mode: plain}))
+            return replace(plain, scorer=learn_scorer(judge, items, plain))
+        left = {v: w for v, w in self.full.voices.items() if v in cases[0].voices}
+        start = replace(self.full, voices=left, guard=0.0, scorer=None)
+        letters = [item for item in items if has_letter("".join(item.truth))]
+        mode = fit_mode(letters, start, generic=False, lm=True).mode
+        return fit_rest(variant.mode, items, mode)
+
+    def cases(self, split: str) -> list[Case]:
+        """The rivals of everything."""
+        if split not in self._cases:
+            networks = [n.full for n in self._of(Variant(FULL), split)]
+            found = self.bench.cases("image+lm", self.full, networks, self.heard(split))
+            self._cases[split] = found
+        return self._cases[split]
 
     def read(self, variant: Variant, split: str, mode: Mode) -> list[Record]:
         lines, images = self.heard(split), variant.mode.startswith("image")
-        networks = [n.full if images else n.rows for n in self._of(variant, split)]
-        cases = self.bench.cases(
-            variant.mode, mode, networks, lines if images else (), variant.heard
-        )
+        if variant.anew and variant.name != FULL:
+            networks = [n.full if images else n.rows for n in self._of(variant, split)]
+            seen = lines if images else ()
+            cases = self.bench.cases(variant.mode, mode, networks, seen, variant.heard)
+        else:
+            cases = [muted(case, variant.silent) for case in self.cases(split)]
         judge = Judge(JudgeModel(modes={variant.mode: mode}))
-        mode = mode if variant.calibrated else replace(mode, scorer=None)
         readings = [judge.decide(case, mode) for case in cases]
         return [
             Record(
@@ -153,22 +190,26 @@ class Study:
 def run(study: Study, wanted: Sequence[Variant], splits: Sequence[str], folder: Path) -> None:
     """Read the splits in every way that is not there yet. Variants that share networks follow one
     another."""
-    order = sorted(wanted, key=lambda v: (LANGUAGE in v.silent, v.heard or (), not v.joint))
-    full: Mode | None = None
+    order = sorted(
+        wanted,
+        key=lambda v: (v.anew and v.name != FULL, LANGUAGE in v.silent, v.heard or (), not v.joint),
+    )
     for variant in order:
         left = [s for s in splits if not (folder / f"{variant.file}-{s}.jsonl.xz").exists()]
         if not left:
             continue
         click.echo(f"{variant.name}: {', '.join(left)}", err=True)
-        if variant.calibrated or full is None:
-            mode = study.fit(variant)
-            full = mode if variant.name == FULL else full
-        else:
-            mode = full
+        mode = study.fit(variant)
         for split in left:
             truth = [Record(h.id, h.truth, h.page, h.doc) for h in study.heard(split)]
             rows = {variant.name: study.read(variant, split, mode)}
             store(folder / f"{variant.file}-{split}.jsonl.xz", truth, rows)
+
+
+def muted(case: Case, silent: Collection[str]) -> Case:
+    """The case without what some of the voices say."""
+    keep = [i for i, voice in enumerate(case.voices) if voice not in silent]
+    return replace(case, voices=tuple(case.voices[i] for i in keep), said=case.said[:, keep])
 
 
 def reports(
@@ -223,7 +264,9 @@ def main(data: Path, model: str, splits: str, jobs: int, table: bool, out: Path)
     folder.mkdir(parents=True, exist_ok=True)
     with Bench(PipelineOptions(model=model), jobs) as bench:
         pipeline = bench.pipeline
-        voices = [v.name for v in pipeline.judge.voices]
+        spoken = pipeline.judge.model.modes["image+lm"].voices
+        voices = [v.name for v in pipeline.judge.voices if spoken.get(v.name, 0.0) > 0]
+        dumb = [v.name for v in pipeline.judge.voices if v.name not in voices]
         wanted = variants([r.name for r in pipeline.recognizers], voices)
         if not table:
             folders = {s: data / "fr19" / s for s in ["judge", *names]}
@@ -235,7 +278,8 @@ def main(data: Path, model: str, splits: str, jobs: int, table: bool, out: Path)
         "Each voice is taken away in turn; what is left is fitted again on fr19/judge (weights, "
         "arc scorer, confidences; the beam's weights are kept) and reads the lines with a letter, "
         "profile fr-archive. Differences are paired, less everything, with 95 % intervals by "
-        "document and a sign-flip test.",
+        "document and a sign-flip test. Voices of weight 0, which nothing is to be taken from: "
+        f"{', '.join(dumb) or 'none'}.",
     ]
     for split, _, rows, report in reports(wanted, names, folder):
         table_rows = [row(report, v.name) for v in wanted if v.name in rows]

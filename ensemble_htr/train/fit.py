@@ -35,7 +35,7 @@ from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.train.readings import Heard, each_page, hear
 from ensemble_htr.types import JointOptions
 
-__all__ = ["fit_ensemble", "fit_judge"]
+__all__ = ["fit_ensemble", "fit_judge", "fit_rest"]
 
 ALPHAS = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.2)
 BETAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
@@ -173,19 +173,22 @@ def fit_judge(
     networks: Sequence[Networks],
     heard: Collection[str] | None = None,
     silent: Collection[str] = (),
+    start: Mode | None = None,
 ) -> Mode:
     """Fit one mode: weights on the lines with a letter, arcs and confidences on all lines.
 
     ``heard`` names the recognizers that speak (None = all); ``silent`` the voices that do not,
-    ``lm`` among them.
+    ``lm`` among them. From ``start`` (the weights of a like mode) one round is enough.
     """
     images, lm = name.startswith("image"), name.endswith("+lm")
     voices = {v.name for v in bench.pipeline.judge.voices if lm} - set(silent)
-    mode = replace(plain_judge().modes[name], voices=dict.fromkeys(sorted(voices), _FIRST))
+    mode = start or plain_judge().modes[name]
+    first = {v: mode.voices.get(v, 0.0) or _FIRST for v in sorted(voices)}
+    mode = replace(mode, voices=first, scorer=None, guard=0.0)
     if not (spoken := lm and "lm" not in silent):
         mode = replace(mode, language=0.0, length=0.0)
     items: list[Item] = []
-    for number in range(ROUNDS):
+    for number in range(1 if start is not None else ROUNDS):
         judged = [n.full if images else n.rows for n in networks]
         cases = bench.cases(name, mode, judged, lines if images else (), heard)
         items = [
@@ -195,6 +198,11 @@ def fit_judge(
         fitted = fit_mode(letters, mode, generic=not images, lm=spoken)
         mode = fitted.mode
         _say(f"{name}, round {number + 1}: expected CER {fitted.before:.4f} -> {fitted.after:.4f}")
+    return fit_rest(name, items, mode)
+
+
+def fit_rest(name: str, items: Sequence[Item], mode: Mode) -> Mode:
+    """The guard, the arcs and the confidences of a mode whose weights are fitted."""
     mode = fit_guard([item for item in items if has_letter("".join(item.truth))], mode)
     return replace(mode, scorer=learn_scorer(Judge(JudgeModel(modes={name: mode})), items, mode))
 

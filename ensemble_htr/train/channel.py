@@ -84,10 +84,10 @@ def learn_channel(
     first = {key: _shares(seen, {}, 0.0) for key, seen in missed.items() if "\t" not in key}
     bins = _refined(sure, plain)
     gaps = first | _refined({k: seen for k, seen in missed.items() if "\t" in k}, first)
-    left = {
+    lost = {
         k: kept for k, v in gaps.items() if (kept := {t: s for t, s in v.items() if t != EPSILON})
     }
-    return Channel(plain | bins, left) if propose else Channel(plain | bins, most=0)
+    return Channel(plain | bins, lost) if propose else Channel(plain | bins, most=0)
 
 
 def _refined(counts: Counts, plain: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -43,7 +43,7 @@ from ensemble_htr.combine.case import (
 )
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.channel import CHANNEL
-from ensemble_htr.combine.language import Speaker
+from ensemble_htr.combine.language import Backward, Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.combine.words import Sight
@@ -57,7 +57,7 @@ LinesScorer = Callable[[Mapping[int, Texts]], Mapping[int, Heard]]  # the same b
 
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
-_PRUNE = 10.0  # nats below the best path, without images
+_PRUNE = 14.0  # nats below the best path, without images
 _ROUNDS = 2  # of composing paths and asking the images about them
 _SHARE = 0.3
 
@@ -157,7 +157,7 @@ class Judge:
             composed = best_paths(
                 local,
                 speaker=speaker,
-                language=mode.language,
+                language=_composing(mode),
                 length=mode.length,
                 beam=2 * _BEAM,
                 count=2 * _COMPOSED,
@@ -271,6 +271,12 @@ def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> Confusio
             )
         )
     return replace(network, slots=tuple(slots))
+
+
+def _composing(mode: Mode) -> float:
+    """The language model's weight where paths are composed: the two directions say much the same,
+    so a fit may leave all to the one that the beam cannot ask."""
+    return max(mode.language, (mode.language + mode.voices.get(Backward.name, 0.0)) / 2)
 
 
 def _composed(case: Case, mode: Mode) -> list[tuple[str, ...]]:

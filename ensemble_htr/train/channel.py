@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,6 +17,7 @@ _PRIOR = 4.0  # readings' worth of belief in what is known of a token whatever i
 _FEWEST = 2  # times that a misreading must have been seen
 _SMALL = 0.002  # shares below are forgotten
 _EDGE = "\n"
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 Counts = dict[str, Counter[str]]
 
@@ -80,8 +82,8 @@ def learn_channel(
             if left and right:
                 missed[left][gone.get(i + 1, EPSILON)] += 1
                 missed[f"{left}\t{right}"][gone.get(i + 1, EPSILON)] += 1
-    plain = {token: _shares(seen, {}, 0.0) for token, seen in read.items()}
-    first = {key: _shares(seen, {}, 0.0) for key, seen in missed.items() if "\t" not in key}
+    plain = {token: _shares(seen, token) for token, seen in read.items()}
+    first = {key: _shares(seen, EPSILON) for key, seen in missed.items() if "\t" not in key}
     bins = _refined(sure, plain)
     gaps = first | _refined({k: seen for k, seen in missed.items() if "\t" in k}, first)
     lost = {
@@ -91,14 +93,20 @@ def learn_channel(
 
 
 def _refined(counts: Counts, plain: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {k: _shares(seen, plain[k.partition("\t")[0]], _PRIOR) for k, seen in counts.items()}
+    found = {}
+    for key, seen in counts.items():
+        token = key.partition("\t")[0]
+        found[key] = _shares(seen, token, plain[token])
+    return found
 
 
-def _shares(seen: Counter[str], prior: dict[str, float], weight: float) -> dict[str, float]:
-    total = seen.total() + weight * bool(prior)
+def _shares(seen: Counter[str], own: str, prior: Mapping[str, float] = _NONE) -> dict[str, float]:
+    """Shares of what was seen often enough, or is ``own``: no misreading, or in ``prior``."""
+    weight = _PRIOR if prior else 0.0
+    total = seen.total() + weight
     found = {
         t: (seen[t] + weight * prior.get(t, 0.0)) / total
         for t in seen.keys() | prior.keys()
-        if seen[t] >= _FEWEST or t in prior
+        if seen[t] >= _FEWEST or t == own or t in prior
     }
     return {t: round(s, 4) for t, s in sorted(found.items()) if s >= _SMALL}

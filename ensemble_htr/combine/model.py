@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_htr.combine.certainty import Calibration, Scorer
-from ensemble_htr.combine.channel import CHANNEL, Channel
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.errors import AssetError, ConfigError
 
@@ -42,12 +41,6 @@ class Mode:
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
     scorer: Scorer | None = None  # speaks instead of the three above
-    channel: Channel | None = None  # proposes what engines misread, where there are no images
-
-    @property
-    def unspoken(self) -> dict[str, float]:
-        """The voices that know no language."""
-        return {name: weight for name, weight in self.voices.items() if name == CHANNEL}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble_htr.combine.channel import CHANNEL
 from ensemble_htr.combine.language import Speaker
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import Sight
@@ -82,12 +81,11 @@ def weigh(
     engines: tuple[str, ...],
     speaker: Speaker | None,
     voices: Sequence[TextVoice],
-    channel: bool,
     paths: Sequence[tuple[str, ...]],
     heard: Heard,
 ) -> Case:
     """The ``paths`` of a network with everything that is known of them; ``heard`` has the forced
-    scores of their texts, ``channel`` says whether it was asked what engines misread."""
+    scores of their texts."""
     tables = [
         {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
         for slot in network.slots
@@ -97,10 +95,6 @@ def weigh(
         if path:
             votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
     texts = texts_of(paths)
-    whole = [voice.speak(texts) for voice in voices]
-    names = [voice.name for voice in voices]
-    if channel:
-        whole, names = [*whole, _misread(network, paths)], [*names, CHANNEL]
     images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
     spoken = [speaker.text(text) for text in texts] if speaker is not None else []
     surprise = np.zeros((len(paths), len(network.slots)))
@@ -115,16 +109,10 @@ def weigh(
         np.maximum(images, -1e6),
         np.array([s.logp for s in spoken]) if spoken else np.zeros(len(paths)),
         np.array([float(s.tokens) for s in spoken]) if spoken else np.zeros(len(paths)),
-        tuple(names),
-        np.array(whole).T.reshape(len(paths), len(names)),
+        tuple(voice.name for voice in voices),
+        np.array([voice.speak(texts) for voice in voices]).T.reshape(len(paths), len(voices)),
         surprise,
     )
-
-
-def _misread(network: ConfusionNetwork, paths: Sequence[tuple[str, ...]]) -> list[float]:
-    """What the channel says of each path."""
-    shares = [{a.token: a.evidence.get(CHANNEL, 0.0) for a in slot.arcs} for slot in network.slots]
-    return [sum(s[t] for s, t in zip(shares, path, strict=True)) for path in paths]
 
 
 def softmax(scores: Floats) -> Floats:

@@ -42,7 +42,6 @@ from ensemble_htr.combine.case import (
     weigh,
 )
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
-from ensemble_htr.combine.channel import CHANNEL
 from ensemble_htr.combine.language import Backward, Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
@@ -57,7 +56,6 @@ LinesScorer = Callable[[Mapping[int, Texts]], Mapping[int, Heard]]  # the same b
 
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
-_PRUNE = 14.0  # nats below the best path, without images
 _ROUNDS = 2  # of composing paths and asking the images about them
 _SHARE = 0.3
 
@@ -145,11 +143,8 @@ class Judge:
         mode = self.model.mode(images, speaker is not None)
         engines = _engines(network)
         voices = [v for v in self.voices if use_lm and mode.voices.get(v.name, 0.0) > 0]
-        channel = None if images else mode.channel
-        if channel is not None:
-            network = channel.propose(network)
         paths = _distinct(network.rows.values())
-        weighed = partial(weigh, network, engines, speaker, voices, channel is not None)
+        weighed = partial(weigh, network, engines, speaker, voices)
         if not images:
             local = [
                 [(a.token, _vote(a, engines, mode)) for a in slot.arcs] for slot in network.slots
@@ -161,7 +156,6 @@ class Judge:
                 length=mode.length,
                 beam=2 * _BEAM,
                 count=2 * _COMPOSED,
-                prune=_PRUNE,
             )
             return weighed(_distinct([*paths, *composed]), {})
         case = weighed(paths, (yield texts_of(paths)))
@@ -316,8 +310,7 @@ def _engines(network: ConfusionNetwork) -> tuple[str, ...]:
 
 def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
     votes = ((mode.votes.get(e, mode.vote_default), arc.evidence.get(f"vote:{e}")) for e in engines)
-    read = mode.voices.get(CHANNEL, 0.0) * arc.evidence.get(CHANNEL, 0.0)
-    return read + sum(weight * vote for weight, vote in votes if vote is not None)
+    return sum(weight * vote for weight, vote in votes if vote is not None)
 
 
 def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:

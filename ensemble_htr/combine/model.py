@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_htr.combine.certainty import Calibration, Scorer
-from ensemble_htr.combine.channel import CHANNEL, Channel
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.errors import AssetError, ConfigError
 
@@ -43,21 +42,15 @@ class Mode:
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
     scorer: Scorer | None = None  # speaks instead of the three above
-    channel: Channel | None = None  # proposes what engines misread, where there are no images
-
-    @property
-    def unspoken(self) -> dict[str, float]:
-        """The voices that know no language."""
-        return {name: weight for name, weight in self.voices.items() if name == CHANNEL}
 
     @property
     def speaks(self) -> bool:
         """Whether anybody has a say who knows language and not this line."""
-        return self.language != 0 or any({**self.voices, CHANNEL: 0.0}.values())
+        return self.language != 0 or any(self.voices.values())
 
     def mute(self) -> Mode:
         """The same with all of them silent."""
-        return replace(self, language=0.0, length=0.0, voices=self.unspoken, guard=0.0)
+        return replace(self, language=0.0, length=0.0, voices={}, guard=0.0)
 
 
 @dataclass(frozen=True, slots=True)

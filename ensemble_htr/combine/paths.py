@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -33,14 +32,12 @@ def best_paths(
     length: float = 0.0,
     beam: int = 12,
     count: int = 8,
-    prune: float = math.inf,
 ) -> list[tuple[str, ...]]:
     """The ``count`` best paths with distinct texts, best first; one token (or epsilon) per slot.
 
     ``slots`` hold ``(token, score in nats)``. A path scores the sum of its arcs plus
     ``language * log p_lm + length`` for each token that the LM may judge. With ``beam`` at least
-    the number of paths the search is exhaustive, unless those that stand ``prune`` nats or more
-    below the best one are dropped on the way.
+    the number of paths the search is exhaustive.
     """
     speaker = speaker if language > 0 else None
     state = speaker.start() if speaker is not None else None
@@ -58,9 +55,6 @@ def best_paths(
                 if old is None or new.score > old.score:
                     grown[new.text] = new
         alive = sorted(grown.values(), key=lambda p: (-p.score, p.text))[:beam]
-        least = alive[0].score - prune
-        while alive[-1].score <= least:
-            alive.pop()
     if speaker is not None:
         alive = [p._replace(score=p.score + language * speaker.end(p.state)) for p in alive]
         alive.sort(key=lambda p: (-p.score, p.text))

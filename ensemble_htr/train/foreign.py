@@ -8,21 +8,19 @@ its confidences are learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ensemble_htr import __version__
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Judge, JudgeModel, Mode, plain_judge
-from ensemble_htr.combine.channel import CHANNEL, Channel
 from ensemble_htr.errors import InputError
 from ensemble_htr.metrics import Counts, alignment_pairs, ece, edit_counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.text import profile
 from ensemble_htr.train.arcs import judged_apart, learn_scorer
-from ensemble_htr.train.channel import learn_channel
 from ensemble_htr.train.folds import folds
 from ensemble_htr.train.guard import fit_guard
 from ensemble_htr.train.judge import Item, fit_mode
@@ -35,7 +33,6 @@ LEAST_LINES = 20
 _FIRST = 0.05  # a voice's weight before anything is fitted
 _ALONE = 20.0  # weight of an engine beside which no other counts
 _ROUNDS = 2
-_ALL = -1  # the fold of no line
 _WAY = "#"  # before the names of ways to combine; no engine's name holds it
 _VOTE, _FITTED = "#vote", "#fitted"
 
@@ -100,10 +97,6 @@ class _Voices:
         return Judge(JudgeModel(modes={self.name: mode}), self.lm, self.others)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(voice.name for voice in self.others)
-
-    @property
     def name(self) -> str:
         return "text+lm" if self.lm is not None else "text"
 
@@ -166,40 +159,25 @@ def _usable(lines: Iterable[Merged]) -> Iterable[_Line]:
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """Lines with the cases that the judge makes of them under weights fitted to all; each hears
-    only of misreadings that were counted on other folds (`channels`, the last on all lines)."""
+    """Lines with the cases that the judge makes of them under weights fitted to all. Few numbers
+    decide which rivals it composes, so every fold may use the same cases."""
 
     lines: Sequence[_Line]
     voices: _Voices
     fold: Sequence[int]
-    channels: Mapping[int, Channel]
     start: Mode
     items: Sequence[Item]
 
     @classmethod
     def of(cls, lines: Sequence[_Line], voices: _Voices) -> _Bench:
         fold = folds([(x.doc, len(x.truth)) for x in lines])
-        known = {
-            number: learn_channel(
-                [(x.network, x.truth) for x, k in zip(lines, fold, strict=True) if k != number],
-                propose=voices.lm is not None,
-            )
-            for number in {*fold, _ALL}
-        }
         plain = plain_judge().modes[voices.name]
-        start = replace(plain, voices=dict.fromkeys((*voices.names, CHANNEL), _FIRST))
-        bench, mode = cls(lines, voices, fold, known, start, ()), start
+        start = replace(plain, voices={voice.name: _FIRST for voice in voices.others})
+        bench, mode = cls(lines, voices, fold, start, ()), start
         for _ in range(_ROUNDS):  # the rivals that the judge composes depend on its weights
-            bench = replace(bench, items=bench.cases(mode))
+            bench = replace(bench, items=_items(lines, voices.judge(mode)))
             mode = bench.fitted(bench.items)
         return bench
-
-    def cases(self, mode: Mode) -> list[Item]:
-        judges = {k: self.voices.judge(replace(mode, channel=c)) for k, c in self.channels.items()}
-        return [
-            Item(judges[k].case(x.network), x.truth, x.doc)
-            for x, k in zip(self.lines, self.fold, strict=True)
-        ]
 
     def fitted(self, items: Sequence[Item]) -> Mode:
         lm = self.voices.lm is not None
@@ -256,12 +234,14 @@ def _learned(bench: _Bench, kept: str) -> Mode:
     """One mode: fitted weights, the vote's, or those that let one engine speak alone (and the
     others where it has nothing); and the confidences that go with them."""
     if kept == _FITTED:
-        mode = bench.scored(bench.items, bench.fitted(bench.items))
-        return replace(mode, channel=bench.channels[_ALL])
+        return bench.scored(bench.items, bench.fitted(bench.items))
     mode = plain_judge().modes["text"]
     if kept != _VOTE:
         mode = replace(mode, votes={kept: _ALONE}, vote_default=_ALONE * 1e-3)
     judge = Judge(JudgeModel(modes={"text": mode}))
-    items = [Item(judge.case(x.network), x.truth, x.doc) for x in bench.lines]
-    scorer = learn_scorer(judge, items, mode)
+    scorer = learn_scorer(judge, _items(bench.lines, judge), mode)
     return replace(mode, scorer=replace(scorer, decides=False))
+
+
+def _items(lines: Sequence[_Line], judge: Judge) -> list[Item]:
+    return [Item(judge.case(x.network), x.truth, x.doc) for x in lines]

@@ -2,9 +2,10 @@
 
     python eval/names.py ../shared/data [--splits test-seen,test-unseen]
 
-From the readings that `eval/ablation.py` keeps: everything against no lexicon (no list of words or
-names in the judge or in the joint search), and against no language at all (neither language models
-nor lists; both fitted anew). Writes eval/names.md.
+From the readings that `eval/ablation.py` and `eval/run.py --model trio --name readers` keep:
+everything against no lexicon (no list of words or names in the judge or in the joint search, fitted
+anew), and against what the same judge writes with language models and lists silent. Writes
+eval/names.md.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from ensemble_htr.names import EDGES, words_of  # noqa: E402
 from ensemble_htr.text import graphemes, has_letter, profile  # noqa: E402
 
 HERE = Path(__file__).parent
-WAYS = (FULL, "no lexicon", "no language at all")
+SILENT = "language silent"
+WAYS = (FULL, "no lexicon", SILENT)
 NEW_NAMES, OLD_NAMES, NEW, DIGITS = (
     "capitalised, in no training line", "capitalised, others", "in no training line", "digits"
 )  # fmt: skip
@@ -117,14 +119,16 @@ def main(data: Path, splits: str, out: Path) -> None:
     parts = [
         "# Names and words",
         f"`python eval/names.py DATA` on {date.today()}, commit {commit()}, from the readings of "
-        "`eval/ablation.py`. Lines with a letter, profile fr-archive. A word is right if there is "
-        "no edit in it or at the blanks beside it. *In no training line*: spelled so nowhere in "
-        "the transcriptions of fr19/train and hands/train, all that the readers learned from.",
+        "`eval/ablation.py` and of `readers.md`. Lines with a letter, profile fr-archive. A word is "
+        "right if there is no edit in it or at the blanks beside it. *In no training line*: spelled "
+        "so nowhere in the transcriptions of fr19/train and hands/train.",
     ]
     for split in splits.split(","):
         rows: dict[str, list[Record]] = {}
         truth: list[Record] = []
-        for way in WAYS:
+        _, kept = load(FOLDER / f"readers-{split}.jsonl.xz")
+        rows[SILENT] = kept["ensemble, LM silent"]
+        for way in WAYS[:2]:
             path = FOLDER / "ablation" / f"{way.replace(' ', '-')}-{split}.jsonl.xz"
             if path.exists():
                 truth, found = load(path)

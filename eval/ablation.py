@@ -287,6 +287,8 @@ def main(
     for split, _, rows, report in reports(wanted, names, folder):
         table_rows = [row(report, v.name) for v in wanted if v.name in rows]
         parts.append(f"## {split}\n\n" + "\n".join([HEAD, *table_rows]))
+        if absent := [v.name for v in wanted if v.name not in rows]:
+            parts.append(f"Not read yet: {', '.join(absent)}.")
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     click.echo("\n\n".join(parts))
 

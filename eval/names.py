@@ -119,9 +119,9 @@ def main(data: Path, splits: str, out: Path) -> None:
     parts = [
         "# Names and words",
         f"`python eval/names.py DATA` on {date.today()}, commit {commit()}, from the readings of "
-        "`eval/ablation.py` and of `readers.md`. Lines with a letter, profile fr-archive. A word is "
-        "right if there is no edit in it or at the blanks beside it. *In no training line*: spelled "
-        "so nowhere in the transcriptions of fr19/train and hands/train.",
+        "`eval/ablation.py` and of `readers.md`. Lines with a letter, profile fr-archive. A word "
+        "is right if there is no edit in it or at the blanks beside it. *In no training line*: "
+        "spelled so nowhere in the transcriptions of fr19/train and hands/train.",
     ]
     for split in splits.split(","):
         rows: dict[str, list[Record]] = {}

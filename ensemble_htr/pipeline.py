@@ -42,6 +42,7 @@ from ensemble_htr.lexicon import (
     explain_names,
     word_table,
 )
+from ensemble_htr.packs import unwritable
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.scoring import lines_scorer
@@ -96,7 +97,10 @@ class Pipeline:
         cache = None if options.cache is None else LineCache(options.cache, seed)
         words, lexicon = _lists({**plan.lexicons, **plan.own_lists})
         joint = _joint(config, lm, words, lexicon) if options.images else None
-        judge = judge.hearing((f"names-{name}" for name in plan.own_lists), _OWN_LIST)
+        judge = judge.hearing(_unheard(plan, judge), _OWN_LIST)
+        if plan.pack is not None:
+            said = (unwritable(plan.pack, r.name, r.alphabet) for r in recognizers)
+            notices = [*notices, *filter(None, said)]
         judging = Judge(judge, lm, _voices(plan, words, lexicon))
         return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
                    cache, segmenter, _word_reader(plan), joint, lexicon)  # fmt: skip
@@ -377,6 +381,14 @@ def _joint(
         return None
     table = word_table(words, lexicon.lists if lexicon is not None else ()) if words else None
     return JointDecoder(config.joint, lm, table)
+
+
+def _unheard(plan: Plan, judge: JudgeModel) -> list[str]:
+    """The voices of lists that the judge was not fitted with: the user's, and those of a language
+    or a model that brought its own."""
+    known = {voice for mode in judge.modes.values() for voice in mode.voices}
+    fresh = [f"names-{name}" for name in plan.lexicons if name != _WORDS] if known else []
+    return [*(f"names-{name}" for name in plan.own_lists), *(v for v in fresh if v not in known)]
 
 
 def _word_reader(plan: Plan) -> Decoder | None:

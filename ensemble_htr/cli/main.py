@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "combine": "Merge the readings of any engines into one, with confidences.",
     "fit": "Learn from a ground truth how much to believe each engine.",
     "evaluate": "Compare systems with a ground truth: CER, WER, intervals.",
+    "finetune": "Adapt the whole ensemble to your own hand, from some transcribed lines.",
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",
     "lexicon": "Build lists of names and places, and ask them.",

@@ -7,7 +7,6 @@ Foreign engines join as further rows; without images the forced scores fall sile
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ensemble_htr.recognizers.ctc import CtcRecognizer
+    from ensemble_htr.recognizers.frames import FrameReader
 
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
@@ -68,7 +67,7 @@ class Pipeline:
 
     options: PipelineOptions
     config: ModelConfig
-    recognizers: tuple[CtcRecognizer, ...]
+    recognizers: tuple[FrameReader, ...]
     decoders: Mapping[str, BeamDecoder]
     lm: LanguageModel | None
     judge: Judge
@@ -138,7 +137,7 @@ class Pipeline:
     def cut(self, page: Page) -> tuple[Page, list[Line]]:
         """Load the page's image and cut its lines; the page comes back in the image's pixels, with
         only the lines that ``options.select`` wants."""
-        _need_images()
+        _need({"cv2": "OpenCV"})
         page = self.options.select.of(page)
         return self._cut(page) if self.cache is None else self.cache.cut(page, self._cut)
 
@@ -405,20 +404,24 @@ def _load_judge(path: Path | None) -> tuple[JudgeModel, list[str]]:
     return load_judge(path), []
 
 
-def _recognizer(name: str, path: Path) -> CtcRecognizer:
-    _need_images()
+def _recognizer(name: str, path: Path) -> FrameReader:
+    decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
+    if path.suffix == ".onnx":
+        _need({"cv2": "OpenCV"})
+        found: FrameReader = registry.load("recognizers", "onnx")(
+            name, path, decoder=decoder, scorer=ctc_score
+        )
+        return found
+    _need({"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"})
     import torch
 
     from ensemble_htr.recognizers.attention import load_recognizer
 
     torch.set_num_threads(1)
-    decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
     return load_recognizer(name, path, decoder=decoder, scorer=ctc_score)
 
 
-@functools.cache
-def _need_images() -> None:
-    libraries = {"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"}
+def _need(libraries: Mapping[str, str]) -> None:
     for module, library in libraries.items():
         try:
             __import__(module)

@@ -32,7 +32,8 @@ COMMANDS: dict[str, str] = {
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",
     "lexicon": "Build lists of names and places, and ask them.",
-    "models": "List what is on the shelves.",
+    "pack": "Build language packs: all that a language brings, under one name.",
+    "models": "List, show and export what is on the shelves.",
     "preview": "Show what happens to a page before it is read, in one picture.",
     "doctor": "Show what this machine has, and what is to be done.",
 }

@@ -104,6 +104,7 @@ def tune(
     trainer = Trainer(
         recipe, train, held, folder, say, _joined(known, alphabet, train, recipe.data.profile)
     )
+    trainer.hint = "the same command goes on"
     if not trainer.resume():
         trainer.begin()
     progress = trainer.run()

@@ -83,7 +83,8 @@ class Trainer:
         torch.set_num_threads(options.threads)
         cv2.setNumThreads(1)
         torch.manual_seed(options.seed)
-        self.recipe, self.folder, self.say = recipe, folder, say
+        self.recipe, self.folder = recipe, folder
+        self.say, self.hint = say, "go on with --resume"
         self.train, self.val = list(train), list(val)
         self.form = profile(recipe.data.profile)
         self.alphabet = tuple(alphabet or alphabet_of(train, recipe.data))
@@ -146,7 +147,7 @@ class Trainer:
                         saved = time.time()
                     if stop:
                         why = "time is up" if late else "interrupted"
-                        self.say(f"\n{why}; the checkpoint is saved, go on with --resume\n")
+                        self.say(f"\n{why}; the checkpoint is saved, {self.hint}\n")
                         if interrupted:
                             raise KeyboardInterrupt
                         return p
@@ -158,7 +159,7 @@ class Trainer:
         return p
 
     def begin(self) -> None:
-        """Take what the run begins from as the best so far: only what reads better is kept."""
+        """Take what the run begins from as the best so far: only better weights are kept."""
         self.progress.best = self.progress.first = self.validate()[1]
         self.save()
 

@@ -81,9 +81,10 @@ def _history(weights: Weights) -> tuple[AugmentOptions, TrainOptions]:
         recipe = None
     if recipe is None:
         return AugmentOptions(), replace(TrainOptions(), rate=1e-3)
-    tuned = recipe.train.init and recipe.train.frozen_norms  # its rate was already lowered
-    return recipe.augment, replace(recipe.train, rate=TrainOptions().rate if tuned else
-                                   recipe.train.rate)  # fmt: skip
+    before = recipe.train
+    if before.frozen_norms:  # they were tuned already: their rate was lowered then
+        before = replace(before, rate=before.rate / TuneOptions().rate)
+    return recipe.augment, before
 
 
 def tune(

@@ -1,6 +1,6 @@
 """Exported networks beside torch: lines per second of one core's time, posteriors only.
 
-    python eval/onnx_speed.py ../shared/data/fr19/val --pages 4
+python eval/onnx_speed.py ../shared/data/fr19/val --pages 4
 """
 
 from __future__ import annotations

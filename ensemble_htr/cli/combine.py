@@ -68,7 +68,13 @@ def combine(
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
     options = PipelineOptions(
-        model, names, combiner, not no_lm, not no_lexicon, lexicons, images is not None,
+        model,
+        names,
+        combiner,
+        not no_lm,
+        not no_lexicon,
+        lexicons,
+        images is not None,
         language=language,
     )
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)

@@ -256,9 +256,12 @@ HEAD = (
 @click.option("--model", default="trio", show_default=True)
 @click.option("--splits", default="test-seen,test-unseen,val", show_default=True)
 @click.option("--jobs", default=2, show_default=True)
+@click.option("--only", multiple=True, help="Of the variants, by name; the table has all.")
 @click.option("--table", is_flag=True, help="Score what is there; read nothing.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE / "ablation.md")
-def main(data: Path, model: str, splits: str, jobs: int, table: bool, out: Path) -> None:
+def main(
+    data: Path, model: str, splits: str, jobs: int, only: tuple[str, ...], table: bool, out: Path
+) -> None:
     """Take every voice of the ensemble away in turn."""
     folder, names = FOLDER / "ablation", splits.split(",")
     folder.mkdir(parents=True, exist_ok=True)
@@ -271,7 +274,7 @@ def main(data: Path, model: str, splits: str, jobs: int, table: bool, out: Path)
         if not table:
             folders = {s: data / "fr19" / s for s in ["judge", *names]}
             study = Study(bench, folders, pipeline.config.beam, jobs)
-            run(study, wanted, names, folder)
+            run(study, [v for v in wanted if not only or v.name in only], names, folder)
     parts = [
         "# What every voice is worth",
         f"`python eval/ablation.py DATA --model {model}` on {date.today()}, commit {commit()}. "

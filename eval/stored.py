@@ -44,8 +44,9 @@ def load(path: Path) -> tuple[list[Record], dict[str, list[Record]]]:
                         Record(
                             row["id"], reading["text"], row["page"], row["doc"],
                             None if (c := reading.get("confidences")) is None else tuple(c),
-                            words=tuple((w, c) for w, c in reading.get("words", ())),
+                            tuple((t, s) for t, s in reading.get("nbest", ())),
                             confidence=reading.get("confidence"),
+                            words=tuple((w, c) for w, c in reading.get("words", ())),
                         )
                     )  # fmt: skip
     except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError) as error:
@@ -61,6 +62,8 @@ def _short(record: Record | None) -> dict[str, object] | None:
         row["confidences"] = [round(c, _DIGITS) for c in record.confidences]
     if record.words:
         row["words"] = [(word, round(c, _DIGITS)) for word, c in record.words]
+    if record.nbest:
+        row["nbest"] = [(text, round(score, _DIGITS)) for text, score in record.nbest]
     if record.confidence is not None:
         row["confidence"] = round(record.confidence, _DIGITS)
     return row

@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from ensemble_htr.assets import resolve, write_lock
+
+settings.register_profile("patient", deadline=None)  # a busy machine is not a wrong answer
+settings.load_profile("patient")
 
 _STEM: dict[str, Any] = {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1)}
 _SIZES: dict[str, dict[str, Any]] = {

@@ -42,7 +42,7 @@ from ensemble_htr.combine.case import (
     weigh,
 )
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
-from ensemble_htr.combine.language import Speaker
+from ensemble_htr.combine.language import Backward, Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.combine.words import Sight
@@ -152,7 +152,7 @@ class Judge:
             composed = best_paths(
                 local,
                 speaker=speaker,
-                language=mode.language,
+                language=_composing(mode),
                 length=mode.length,
                 beam=2 * _BEAM,
                 count=2 * _COMPOSED,
@@ -265,6 +265,12 @@ def _rescored(network: ConfusionNetwork, table: ArcTable, p: Floats) -> Confusio
             )
         )
     return replace(network, slots=tuple(slots))
+
+
+def _composing(mode: Mode) -> float:
+    """The language model's weight where paths are composed: the two directions say much the same,
+    so a fit may leave all to the one that the beam cannot ask."""
+    return max(mode.language, (mode.language + mode.voices.get(Backward.name, 0.0)) / 2)
 
 
 def _composed(case: Case, mode: Mode) -> list[tuple[str, ...]]:

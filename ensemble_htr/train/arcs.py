@@ -34,7 +34,7 @@ from ensemble_htr.train.judge import Item, document_weights
 from ensemble_htr.train.subsets import varied
 from ensemble_htr.types import EPSILON, ConfusionNetwork
 
-__all__ = ["FEW_LINES", "exported", "learn_scorer", "truth_path"]
+__all__ = ["FEW_LINES", "exported", "judged_apart", "learn_scorer", "truth_path"]
 
 Floats = NDArray[np.float64]
 FEW_LINES = 300  # below this, trees would learn the documents by heart
@@ -125,6 +125,32 @@ def learn_scorer(judge: Judge, items: Sequence[Item], mode: Mode) -> Scorer:
     scored = [_chosen(e, best_arcs(e.table, sure[i]), sure[i]) for i, e in enumerate(own)]
     decides = _errors(own, scored) < _errors(own, judged)
     return _with_words(own, scored if decides else judged, final, decides)
+
+
+def judged_apart(
+    judge: Judge, seen: Sequence[Item], new: Sequence[Item], mode: Mode
+) -> dict[bool, list[tuple[tuple[str, ...], tuple[float, ...]]]]:
+    """What ``mode`` writes of the lines ``new`` and how sure it is of each token, by an arc scorer
+    of the lines ``seen``; under True as the scorer would decide, under False as the paths do."""
+    plain = replace(mode, scorer=None)
+    weights = document_weights(seen).tolist()
+    known = [_Example.of(judge, x, plain, w) for x, w in zip(seen, weights, strict=True)]
+    known = [e for e in known if len(e.table.values)]
+    forest = _grow_arcs(known, len(known) < FEW_LINES)
+    examples = [_Example.of(judge, item, plain, 1.0) for item in new]
+    found: dict[bool, list[tuple[tuple[str, ...], tuple[float, ...]]]] = {False: [], True: []}
+    for e in examples:
+        p = forest(e.table.values)
+        for decides, written_ in found.items():
+            rows = best_arcs(e.table, p) if decides else e.table.rows_of(e.chosen)
+            written_.append(_written(_chosen(e, rows, p)) if len(p) else ((), ()))
+    return found
+
+
+def _written(choice: Choice) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    chosen, sure = choice
+    kept = written(chosen)
+    return tuple(chosen[i] for i in kept), tuple(sure[i] for i in kept)
 
 
 Choice = tuple[list[str], list[float]]  # of each slot its token and how sure it is

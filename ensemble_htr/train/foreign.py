@@ -20,8 +20,9 @@ from ensemble_htr.metrics import Counts, alignment_pairs, ece, edit_counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.text import profile
-from ensemble_htr.train.arcs import learn_scorer
+from ensemble_htr.train.arcs import judged_apart, learn_scorer
 from ensemble_htr.train.folds import folds
+from ensemble_htr.train.guard import fit_guard
 from ensemble_htr.train.judge import Item, fit_mode
 from ensemble_htr.types import ConfusionNetwork, Hypothesis
 
@@ -31,6 +32,7 @@ TRUTH = "#truth"  # the ground truth's source among the rows; no engine can be c
 LEAST_LINES = 20
 _FIRST = 0.05  # a voice's weight before anything is fitted
 _ALONE = 20.0  # weight of an engine beside which no other counts
+_ROUNDS = 2
 _WAY = "#"  # before the names of ways to combine; no engine's name holds it
 _VOTE, _FITTED = "#vote", "#fitted"
 
@@ -120,14 +122,15 @@ def fit_engines(
     silent = _Voices(None, ())
     fits, _ = pipeline.lm_fits(x.rows[0].text for x in found)
     spoken = _Voices(pipeline.lm, pipeline.judge.voices) if fits else silent
-    rows, kept = _compared(found, spoken, say)
-    say(f"learning from all {len(found)} lines")
-    modes = {voices.name: _learned(found, voices, kept) for voices in (silent, spoken)}
-    heard = modes[spoken.name]
-    modes.setdefault("text+lm", heard)
+    say(f"weighing {len(found)} lines")
+    heard = {voices.name: _Bench.of(found, voices) for voices in (silent, spoken)}
+    rows, kept = _compared(heard[spoken.name], say)
+    modes = {name: _learned(bench, kept) for name, bench in heard.items()}
+    modes.setdefault("text+lm", modes["text"])
+    language = modes[spoken.name].language
     report = FitReport(
         len(found), len({x.doc for x in found}), rows, kept.removeprefix(_WAY),
-        heard.language if fits else 0.0,
+        language if fits else 0.0,
     )  # fmt: skip
     facts = {
         "version": __version__,
@@ -154,26 +157,58 @@ def _usable(lines: Iterable[Merged]) -> Iterable[_Line]:
         yield _Line(aligner.align(rows, alternatives), truth.tokens, line.doc, rows)
 
 
-def _compared(
-    lines: Sequence[_Line], voices: _Voices, say: Callable[[str], object]
-) -> tuple[tuple[Row, ...], str]:
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Lines with the cases that the judge makes of them under weights fitted to all. Few numbers
+    decide which rivals it composes, so every fold may use the same cases."""
+
+    lines: Sequence[_Line]
+    voices: _Voices
+    fold: Sequence[int]
+    start: Mode
+    items: Sequence[Item]
+
+    @classmethod
+    def of(cls, lines: Sequence[_Line], voices: _Voices) -> _Bench:
+        fold = folds([(x.doc, len(x.truth)) for x in lines])
+        plain = plain_judge().modes[voices.name]
+        start = replace(plain, voices={voice.name: _FIRST for voice in voices.others})
+        bench, mode = cls(lines, voices, fold, start, ()), start
+        for _ in range(_ROUNDS):  # the rivals that the judge composes depend on its weights
+            bench = replace(bench, items=_items(lines, voices.judge(mode)))
+            mode = bench.fitted(bench.items)
+        return bench
+
+    def fitted(self, items: Sequence[Item]) -> Mode:
+        lm = self.voices.lm is not None
+        return fit_guard(items, fit_mode(items, self.start, generic=False, lm=lm).mode)
+
+    def scored(self, items: Sequence[Item], mode: Mode) -> Mode:
+        return replace(mode, scorer=learn_scorer(self.voices.judge(mode), items, mode))
+
+
+def _compared(bench: _Bench, say: Callable[[str], object]) -> tuple[tuple[Row, ...], str]:
     """Every engine alone, the vote and the fitted judge, on lines that it was not fitted on; and
     which of them is the best."""
     tallies: dict[str, _Tally] = {}
-    fold = folds([(x.doc, len(x.truth)) for x in lines])
+    fitted = {False: _Tally(), True: _Tally()}  # by whether the arc scorer decides
     vote = Judge(plain_judge())
-    for number in sorted(set(fold)):
-        seen = [x for x, k in zip(lines, fold, strict=True) if k != number]
-        new = [x for x, k in zip(lines, fold, strict=True) if k == number]
+    each = list(zip(bench.lines, bench.items, bench.fold, strict=True))
+    for number in sorted(set(bench.fold)):
+        seen = [item for _, item, k in each if k != number]
+        new = [(x, item) for x, item, k in each if k == number]
         say(f"comparing on {len(new)} lines what was learned from {len(seen)} others")
-        fitted = voices.judge(_learned(seen, voices, _FITTED))
-        for x in new:
+        mode = bench.fitted(seen)
+        judge = bench.voices.judge(mode)
+        for x, _ in new:
             for h in x.rows:
                 tallies.setdefault(h.source, _Tally()).add(x.truth, h.tokens)
-            for name, judge in ((_VOTE, vote), (_FITTED, fitted)):
-                reading = judge.combine(x.network)
-                tally = tallies.setdefault(name, _Tally())
-                tally.add(x.truth, reading.tokens, reading.confidences)
+            reading = vote.combine(x.network)
+            tallies.setdefault(_VOTE, _Tally()).add(x.truth, reading.tokens, reading.confidences)
+        for decides, found in judged_apart(judge, seen, [item for _, item in new], mode).items():
+            for (x, _), (tokens, sure) in zip(new, found, strict=True):
+                fitted[decides].add(x.truth, tokens, sure)
+    tallies[_FITTED] = min(fitted.values(), key=lambda tally: tally.counts.rate)
     order = sorted(tallies, key=lambda name: (name == _FITTED, name == _VOTE, name))
     best = min(reversed(order), key=lambda name: tallies[name].counts.rate)
     return tuple(tallies[name].row(name.removeprefix(_WAY)) for name in order), best
@@ -195,23 +230,17 @@ class _Tally:
         return Row(name, self.counts.rate, ece(self.sure, self.right) if self.sure else None)
 
 
-def _learned(lines: Sequence[_Line], voices: _Voices, kept: str) -> Mode:
+def _learned(bench: _Bench, kept: str) -> Mode:
     """One mode: fitted weights, the vote's, or those that let one engine speak alone (and the
     others where it has nothing); and the confidences that go with them."""
-    mode = plain_judge().modes["text"]
     if kept == _FITTED:
-        mode = replace(
-            plain_judge().modes[voices.name], voices={v.name: _FIRST for v in voices.others}
-        )
-        for _ in range(2):  # the rivals that the judge composes depend on its weights
-            mode = fit_mode(
-                _items(lines, voices.judge(mode)), mode, generic=False, lm=voices.lm is not None
-            ).mode
-    elif kept != _VOTE:
+        return bench.scored(bench.items, bench.fitted(bench.items))
+    mode = plain_judge().modes["text"]
+    if kept != _VOTE:
         mode = replace(mode, votes={kept: _ALONE}, vote_default=_ALONE * 1e-3)
-    judge = voices.judge(mode)
-    scorer = learn_scorer(judge, _items(lines, judge), mode)
-    return replace(mode, scorer=scorer if kept == _FITTED else replace(scorer, decides=False))
+    judge = Judge(JudgeModel(modes={"text": mode}))
+    scorer = learn_scorer(judge, _items(bench.lines, judge), mode)
+    return replace(mode, scorer=replace(scorer, decides=False))
 
 
 def _items(lines: Sequence[_Line], judge: Judge) -> list[Item]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from ensemble_htr.recognizers.onnx import OnnxRecognizer  # noqa: E402
 from ensemble_htr.train import export as exporting  # noqa: E402
 from ensemble_htr.types import Line  # noqa: E402
 
+Here = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {"decoder": BeamDecoder(BeamOptions(alpha=0.0), None, "x"), "scorer": ctc_score}
 
@@ -62,6 +64,24 @@ def test_any_lines_of_any_width_are_heard_alike(exported: Path, tiny_home: Path)
             assert one.logp.shape == other.logp.shape
             assert one.pixels_per_frame == other.pixels_per_frame
             assert np.abs(one.logp - other.logp).max() <= exporting.DIFFERENCE
+
+
+def test_the_commands(
+    tmp_path: Path, tiny_home: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    status, out, err = here("models", "export", "crnn", "-o", tmp_path / "light")
+    assert status == 0 and out.strip() == str(tmp_path / "light" / "model.onnx"), err
+    assert "within" in err
+    status, out, _ = here("models", "show", str(tmp_path / "light"))
+    assert status == 0 and "model.onnx" in out and "whole" in out
+    status, out, _ = here("models", "show", "fr-archive")  # the language model comes first
+    assert status == 0 and out.startswith("# Language model fr-archive")
+    status, _, err = here("models", "show", "crn")
+    assert status == 2 and "did you mean 'crnn'" in err
+    (tmp_path / "light" / "model.onnx").write_bytes(b"short")
+    status, _, err = here("models", "show", str(tmp_path / "light"))
+    assert status == 1 and "truncated" in err and err.count("\n") == 1
 
 
 def test_the_folder_tells_what_it_is(exported: Path) -> None:

@@ -5,8 +5,8 @@
 `hard-N`: N lines of the five medieval manuscripts of hard/train, scored on the last page of each
 (of which nothing is learned) and on hard/test-unseen (three other manuscripts). `fr19-N`: the first
 N lines of an unseen hand, scored on its other lines. Lines with a letter; the recognizers greedy,
-the ensemble with language model. Every point is kept in FOLDER and gone on with; the table is made
-of those that are done.
+the ensemble with language model; minutes are those of tuning, in one core's time. Every point is
+kept in FOLDER and gone on with; the table is made of those that are done.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from lxml import etree
@@ -115,17 +116,17 @@ def prepare(point: str, data: Path, work: Path, document: str) -> tuple[Path, di
     return learn, {f"{document}, its other lines": rest}
 
 
-def table(results: Sequence[dict[str, object]], work: Path) -> str:
-    rows = ["| point | scored on | lines | who | before | after | fewer errors | minutes |",
-            "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+def table(results: Sequence[dict[str, Any]]) -> str:
+    rows = ["| learned | point | scored on | lines | who | before | after | fewer errors | minutes |",
+            "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for result in results:
-        for place, scores in result["scores"].items():  # type: ignore[attr-defined]
+        for place, scores in result["scores"].items():
             before, after = scores["before"], scores["after"]
             for name in before:
                 if name != "lines":
                     b, a = before[name], after[name]
                     rows.append(
-                        f"| {result['point']} | {place} | {before['lines']} | {name} | "
+                        f"| {result['recognizers']} | {result['point']} | {place} | {before['lines']} | {name} | "
                         f"{100 * b:.2f} | {100 * a:.2f} | {100 * (1 - a / b):.0f} % | "
                         f"{result['minutes']:.0f} |"
                     )
@@ -141,14 +142,15 @@ def table(results: Sequence[dict[str, object]], work: Path) -> str:
 def main(data: Path, work: Path, points: str, recognizers: str | None, document: str) -> None:
     """Run the points that are not done, then write eval/finetune.md and .json."""
     names = tuple(recognizers.split(",")) if recognizers else None
-    results = []
+    kept = HERE / "finetune.json"
+    results = json.loads(kept.read_text()) if kept.is_file() else []
     for point in points.split(","):
         place = work / point
         learn, tests = prepare(point, data, work, document)
-        begun = time.time()
+        begun = time.process_time()
         if not (place / "model" / "lock.json").is_file():
             finetune(learn, place / "model", PipelineOptions(recognizers=names))
-            atomic_write(place / "minutes.json", json.dumps((time.time() - begun) / 60))
+            atomic_write(place / "minutes.json", json.dumps((time.process_time() - begun) / 60))
         minutes = json.loads((place / "minutes.json").read_text())
         scores = {}
         tag = recognizers or "all"
@@ -158,11 +160,13 @@ def main(data: Path, work: Path, points: str, recognizers: str | None, document:
             new = PipelineOptions(model=str((place / "model").resolve()))
             after = cached(place / f"after-{name.split(',')[0]}.json", new, folder)
             scores[name] = {"before": before, "after": after}
-        results.append({"point": point, "recognizers": tag, "minutes": minutes, "scores": scores})
+        result = {"point": point, "recognizers": tag, "minutes": minutes, "scores": scores}
+        results = [r for r in results if (r["point"], r["recognizers"]) != (point, tag)]
+        results = sorted([*results, result], key=lambda r: (r["recognizers"], r["point"]))
         atomic_write(HERE / "finetune.json", json.dumps(results, indent=1) + "\n")
         text = (__doc__ or "").strip()
-        atomic_write(HERE / "finetune.md", f"# Fine-tuning\n\n{text}\n\n{table(results, work)}\n")
-        print(table(results, work), flush=True)
+        atomic_write(HERE / "finetune.md", f"# Fine-tuning\n\n{text}\n\n{table(results)}\n")
+        print(table(results), flush=True)
 
 
 if __name__ == "__main__":

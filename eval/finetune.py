@@ -4,9 +4,11 @@
 
 `hard-N`: N lines of the five medieval manuscripts of hard/train, scored on the last page of each
 (of which nothing is learned) and on hard/test-unseen (three other manuscripts). `fr19-N`: the first
-N lines of an unseen hand, scored on its other lines. Lines with a letter; the recognizers greedy,
-the ensemble with language model; minutes are those of tuning, in one core's time. Every point is
-kept in FOLDER and gone on with; the table is made of those that are done.
+N lines of an unseen hand, scored on its other lines. Both also on fr19/val: what is forgotten of
+other hands and of French. CER % of lines with a letter; recognizers greedy, the ensemble of them
+with language model and lexicon; only the named recognizers read and learn ("all": those of
+`default`); minutes are those of tuning, in one core's time. Every point is kept in FOLDER (one for
+each choice of recognizers) and gone on with; the table is made of those that are done.
 """
 
 from __future__ import annotations
@@ -108,16 +110,17 @@ def prepare(point: str, data: Path, work: Path, document: str) -> tuple[Path, di
         held = work / "hard-held"
         make_folder(held, last, sum(map(lines_in, last)), "first")
         make_folder(learn, [p for own in pages.values() for p in own[:-1]], int(number), "spread")
-        return learn, {"hard-held": held, "hard-test-unseen": data / "hard/test-unseen"}
+        return learn, {"hard-held": held, "hard-test-unseen": data / "hard/test-unseen",
+                       "fr19-val": data / "fr19/val"}  # fmt: skip
     own = pages_of(data / "fr19/test-unseen")[document]
     rest = work / f"{point}-rest"
     make_folder(learn, own, int(number), "first")
     make_folder(rest, own, -1, f"skip-{number}")
-    return learn, {f"{document}, its other lines": rest}
+    return learn, {f"{document}, its other lines": rest, "fr19-val": data / "fr19/val"}
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    rows = ["| learned | point | scored on | lines | who | before | after | fewer errors | minutes |",
+    rows = ["| readers | point | scored on | lines | who | before | after | change | minutes |",
             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for result in results:
         for place, scores in result["scores"].items():
@@ -126,9 +129,9 @@ def table(results: Sequence[dict[str, Any]]) -> str:
                 if name != "lines":
                     b, a = before[name], after[name]
                     rows.append(
-                        f"| {result['recognizers']} | {result['point']} | {place} | {before['lines']} | {name} | "
-                        f"{100 * b:.2f} | {100 * a:.2f} | {100 * (1 - a / b):.0f} % | "
-                        f"{result['minutes']:.0f} |"
+                        f"| {result['recognizers']} | {result['point']} | {place} | "
+                        f"{before['lines']} | {name} | {100 * b:.2f} | {100 * a:.2f} | "
+                        f"{100 * (a / b - 1):+.0f} % | {result['minutes']:.0f} |"
                     )
     return "\n".join(rows)
 

@@ -5,9 +5,10 @@ A *shelf* is a folder of products that share one anatomy: ``recipe.toml`` (how i
 fails) and the product itself. Places are searched in this order:
 
 1. an explicit path (a name that holds a path separator or is absolute);
-2. ``$ENSEMBLE_HTR_HOME/<kind>/<name>``, the user's own shelf;
-3. ``<clone>/<kind>/<name>``, when the package runs from a checkout (also installed ``--editable``);
-4. ``ensemble_htr/_shelf/<kind>/<name>``, inside an installed wheel.
+2. ``<near>/<kind>/<name>``: a product may carry its parts in a small shelf of its own;
+3. ``$ENSEMBLE_HTR_HOME/<kind>/<name>``, the user's own shelf;
+4. ``<clone>/<kind>/<name>``, when the package runs from a checkout (also installed ``--editable``);
+5. ``ensemble_htr/_shelf/<kind>/<name>``, inside an installed wheel.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ __all__ = [
     "write_lock",
 ]
 
-Kind = Literal["lm", "models", "sample", "lexicons"]
+Kind = Literal["lm", "models", "sample", "lexicons", "packs"]
 KINDS: tuple[str, ...] = get_args(Kind)
 LOCK, CARD = "lock.json", "card.md"
 HOME_VARIABLE = "ENSEMBLE_HTR_HOME"
+_NO_NAMES = ("", ".", "..")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,17 @@ class Lock:
         return sum(entry.bytes for entry in self.files.values())
 
 
-def resolve(kind: Kind, name: str, *, check: bool = True) -> Path:
+def resolve(kind: Kind, name: str, *, check: bool = True, near: Path | None = None) -> Path:
     """The folder (or, for an explicit path, file) called ``name``; see the module for the order.
 
     With ``check`` its files are compared with its lock; a product on a shelf must have one, a
-    folder given by its path may do without. Raises `UsageError` for an unknown name (with the
-    choices) and `AssetError` if the product is not what its lock says.
+    folder given by its path or carried by the product ``near`` may do without. Raises `UsageError`
+    for an unknown name (with the choices), `AssetError` if the product is not what its lock says.
     """
     path = _explicit(kind, name)
+    if path is None and near is not None and name not in _NO_NAMES:
+        own = near / kind / name
+        path = own if own.is_dir() else None
     given = path is not None
     if path is None:
         path = next((p for p in _candidates(kind, name) if p.is_dir()), None)
@@ -239,7 +244,7 @@ def _shelves(kind: Kind) -> Iterator[Path]:
 
 
 def _candidates(kind: Kind, name: str) -> Iterator[Path]:
-    return (shelf / name for shelf in _shelves(kind)) if name not in ("", ".", "..") else iter(())
+    return (shelf / name for shelf in _shelves(kind)) if name not in _NO_NAMES else iter(())
 
 
 def _explicit(kind: Kind, name: str) -> Path | None:
@@ -253,7 +258,8 @@ def _explicit(kind: Kind, name: str) -> Path | None:
 
 
 def _noun(kind: Kind) -> str:
-    return {"lm": "language model", "models": "model", "lexicons": "lexicon"}.get(kind, kind)
+    nouns = {"lm": "language model", "packs": "language pack"}
+    return nouns.get(kind, kind.removesuffix("s"))
 
 
 def _pointer(path: Path) -> str:

@@ -7,7 +7,6 @@ Foreign engines join as further rows; without images the forced scores fall sile
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +41,7 @@ from ensemble_htr.lexicon import (
     explain_names,
     word_table,
 )
+from ensemble_htr.packs import unwritable
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
 from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
 from ensemble_htr.scoring import lines_scorer
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ensemble_htr.recognizers.ctc import CtcRecognizer
+    from ensemble_htr.recognizers.frames import FrameReader
 
 __all__ = ["ModelConfig", "Pipeline", "PipelineOptions", "fingerprint", "unburdened"]
 
@@ -67,7 +67,7 @@ class Pipeline:
 
     options: PipelineOptions
     config: ModelConfig
-    recognizers: tuple[CtcRecognizer, ...]
+    recognizers: tuple[FrameReader, ...]
     decoders: Mapping[str, BeamDecoder]
     lm: LanguageModel | None
     judge: Judge
@@ -96,7 +96,10 @@ class Pipeline:
         cache = None if options.cache is None else LineCache(options.cache, seed)
         words, lexicon = _lists({**plan.lexicons, **plan.own_lists})
         joint = _joint(config, lm, words, lexicon) if options.images else None
-        judge = judge.hearing((f"names-{name}" for name in plan.own_lists), _OWN_LIST)
+        judge = judge.hearing(_unheard(plan, judge), _OWN_LIST)
+        if plan.pack is not None:
+            said = (unwritable(plan.pack, r.name, r.alphabet) for r in recognizers)
+            notices = [*notices, *filter(None, said)]
         judging = Judge(judge, lm, _voices(plan, words, lexicon))
         return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
                    cache, segmenter, _word_reader(plan), joint, lexicon)  # fmt: skip
@@ -134,7 +137,7 @@ class Pipeline:
     def cut(self, page: Page) -> tuple[Page, list[Line]]:
         """Load the page's image and cut its lines; the page comes back in the image's pixels, with
         only the lines that ``options.select`` wants."""
-        _need_images()
+        _need({"cv2": "OpenCV"})
         page = self.options.select.of(page)
         return self._cut(page) if self.cache is None else self.cache.cut(page, self._cut)
 
@@ -379,6 +382,14 @@ def _joint(
     return JointDecoder(config.joint, lm, table)
 
 
+def _unheard(plan: Plan, judge: JudgeModel) -> list[str]:
+    """The voices of lists that the judge was not fitted with: the user's, and those of a language
+    or a model that brought its own."""
+    known = {voice for mode in judge.modes.values() for voice in mode.voices}
+    fresh = [f"names-{name}" for name in plan.lexicons if name != _WORDS] if known else []
+    return [*(f"names-{name}" for name in plan.own_lists), *(v for v in fresh if v not in known)]
+
+
 def _word_reader(plan: Plan) -> Decoder | None:
     if not plan.words:
         return None
@@ -393,20 +404,24 @@ def _load_judge(path: Path | None) -> tuple[JudgeModel, list[str]]:
     return load_judge(path), []
 
 
-def _recognizer(name: str, path: Path) -> CtcRecognizer:
-    _need_images()
+def _recognizer(name: str, path: Path) -> FrameReader:
+    decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
+    if path.suffix == ".onnx":
+        _need({"cv2": "OpenCV"})
+        found: FrameReader = registry.load("recognizers", "onnx")(
+            name, path, decoder=decoder, scorer=ctc_score
+        )
+        return found
+    _need({"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"})
     import torch
 
     from ensemble_htr.recognizers.attention import load_recognizer
 
     torch.set_num_threads(1)
-    decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
     return load_recognizer(name, path, decoder=decoder, scorer=ctc_score)
 
 
-@functools.cache
-def _need_images() -> None:
-    libraries = {"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"}
+def _need(libraries: Mapping[str, str]) -> None:
     for module, library in libraries.items():
         try:
             __import__(module)

@@ -17,9 +17,10 @@ from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.io.select import Selection
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.lexicon.shelf import lists_of
+from ensemble_htr.packs import Pack, load_pack
 from ensemble_htr.types import JointOptions, SearchOptions
 
-__all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of"]
+__all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of", "weights_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class PipelineOptions:
     cache: Path | None = None  # folder that keeps cut lines from one run to the next
     select: Selection = Selection()  # which lines and regions of marked pages are read
     segmenter: str = "ink"  # who finds the lines of pages that nobody has marked
+    language: str = ""  # a pack, name or folder, in place of the model's language; "" = the model's
 
 
 def fingerprint(options: PipelineOptions) -> str:
@@ -76,6 +78,7 @@ def fingerprint_of(
         "images",
         "lexicon",
         "lexicons",
+        "language",
     }  # speak through their products
     facts = {
         "products": dict(products),
@@ -101,11 +104,17 @@ class Plan:
     lexicons: Mapping[str, Path]  # by list, the model's
     own_lists: Mapping[str, Path]  # the user's
     words: Mapping[str, Path]  # the word reader's files by product; empty = it is silent
+    folder: Path = Path()  # of the ensemble
+    pack: Pack | None = None  # the language that was asked for
 
     @classmethod
     def of(cls, options: PipelineOptions) -> Plan:
         folder = resolve("models", options.model)
         config = load_toml(folder / "model.toml", ModelConfig)
+        near, pack = folder, None
+        if options.language:
+            near, pack = load_pack(options.language)
+            config = _spoken(config, pack)
         names = _chosen(config, options)
         judge = options.combiner or (folder / config.combiner if config.combiner else None)
         if options.combiner is None and judge is not None and not judge.exists():
@@ -114,13 +123,15 @@ class Plan:
         spoken = options.lm and config.lm
         return cls(
             config,
-            _find_lm(config.lm) if spoken else None,
+            _find_lm(config.lm, near) if spoken else None,
             judge,
-            _find_lm(config.backward) if spoken and config.backward else None,
-            {n: resolve("models", n) / "model.safetensors" for n in names if options.images},
-            _model_lists(config, options) if spoken else {},
+            _find_lm(config.backward, near) if spoken and config.backward else None,
+            {n: weights_in(resolve("models", n, near=folder)) for n in names if options.images},
+            _model_lists(config, options, near) if spoken else {},
             _own_lists(options) if spoken else {},
             _find_words(folder, config.words) if words else {},
+            folder,
+            pack,
         )
 
     def products(self) -> dict[str, str]:
@@ -134,6 +145,24 @@ class Plan:
         return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
 
 
+def weights_in(folder: Path) -> Path:
+    """The weights of a recognizer's folder: safetensors, or a network for ONNX Runtime."""
+    exported = folder / "model.onnx"
+    return exported if exported.is_file() else folder / "model.safetensors"
+
+
+def _spoken(config: ModelConfig, pack: Pack) -> ModelConfig:
+    """The ensemble in the language of a pack; word readers know but their own."""
+    return dataclasses.replace(
+        config,
+        lm=pack.lm,
+        backward=pack.backward,
+        lexicon=pack.lexicon,
+        beam=pack.beam or config.beam,
+        words=dataclasses.replace(config.words, on=False),
+    )
+
+
 def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
     names = options.recognizers or config.recognizers
     for name in names:
@@ -143,17 +172,17 @@ def _chosen(config: ModelConfig, options: PipelineOptions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _find_lm(name: str) -> Path:
-    folder = resolve("lm", name)
+def _find_lm(name: str, near: Path) -> Path:
+    folder = resolve("lm", name, near=near)
     found = sorted(p for p in folder.iterdir() if ".arpa" in p.name or p.suffix in (".klm", ".bin"))
     if not found:
         raise AssetError(f"{folder}: holds no language model (wanted model.arpa.xz)")
     return found[0]
 
 
-def _model_lists(config: ModelConfig, options: PipelineOptions) -> dict[str, Path]:
+def _model_lists(config: ModelConfig, options: PipelineOptions, near: Path) -> dict[str, Path]:
     wanted = config.lexicon and options.lexicon
-    return lists_of(resolve("lexicons", config.lexicon)) if wanted else {}
+    return lists_of(resolve("lexicons", config.lexicon, near=near)) if wanted else {}
 
 
 def _own_lists(options: PipelineOptions) -> dict[str, Path]:
@@ -169,5 +198,5 @@ def _own_lists(options: PipelineOptions) -> dict[str, Path]:
 
 
 def _find_words(folder: Path, words: WordOptions) -> dict[str, Path]:
-    model = {f"lm/{words.lm}": _find_lm(words.lm)} if words.lm else {}
+    model = {f"lm/{words.lm}": _find_lm(words.lm, folder)} if words.lm else {}
     return model | {f"hotwords/{name}": folder / name for name in words.hotwords}

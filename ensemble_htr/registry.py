@@ -22,6 +22,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "recognizers": {
         "crnn": "ensemble_htr.recognizers.crnn:build",
         "gated": "ensemble_htr.recognizers.gated:build",
+        "onnx": "ensemble_htr.recognizers.onnx:build",
         "transformer": "ensemble_htr.recognizers.transformer:build",
     },
     "segmenters": {

@@ -217,3 +217,25 @@ def test_a_recipe_without_its_product_is_said(
     monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path))
     with pytest.raises(AssetError, match=r"coming: holds no finished product .*models list"):
         assets.resolve("models", "coming")
+
+
+def test_a_product_carries_parts_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path / "home"))
+    carried, shelved = tmp_path / "mine" / "lm" / "text", tmp_path / "home" / "lm" / "text"
+    for folder in (carried, shelved):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    assets.write_lock(shelved, ["file"])
+    assert assets.resolve("lm", "text") == shelved
+    assert (
+        assets.resolve("lm", "text", near=tmp_path / "mine") == carried
+    )  # without a lock: it has one
+    assert assets.resolve("lm", "text", near=tmp_path / "other") == shelved
+    assets.write_lock(carried, ["file"])
+    (carried / "file").write_text("y")
+    with pytest.raises(AssetError, match="the file was changed"):
+        assets.resolve("lm", "text", near=tmp_path / "mine")
+    with pytest.raises(UsageError):
+        assets.resolve("lm", "..", near=tmp_path / "mine")

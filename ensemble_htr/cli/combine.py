@@ -25,6 +25,8 @@ _PATH = click.Path(path_type=Path)
               help="PAGE, ALTO: also the N best rivals of what was read.")  # fmt: skip
 @click.option("--glyphs", is_flag=True, help="PAGE, ALTO, hOCR: a confidence for each character.")
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
+@click.option("--language", default="", metavar="NAME|FOLDER",
+              help="A language pack in place of the model's language.")  # fmt: skip
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Combine without the language model.")
 @click.option("--no-lexicon", is_flag=True, help="Combine without the model's lists of names.")
@@ -37,7 +39,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace also text that a human confirmed.")
 def combine(
     engines: tuple[str, ...], output: Path, images: Path | None, recognizers: str | None,
-    formats: str | None, alternatives: int, glyphs: bool, model: str,
+    formats: str | None, alternatives: int, glyphs: bool, model: str, language: str,
     combiner: Path | None, no_lm: bool, no_lexicon: bool, lexicons: tuple[Path, ...],
     explain: str | None, jobs: int | None, shard: str | None, retry_failed: bool,
     overwrite: bool,
@@ -66,7 +68,14 @@ def combine(
     wanted = formats_argument(formats or ("txt" if out is None else None))
     names = names_argument("--recognizers", recognizers)
     options = PipelineOptions(
-        model, names, combiner, not no_lm, not no_lexicon, lexicons, images is not None
+        model,
+        names,
+        combiner,
+        not no_lm,
+        not no_lexicon,
+        lexicons,
+        images is not None,
+        language=language,
     )
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)

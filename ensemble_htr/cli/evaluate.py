@@ -24,10 +24,10 @@ __all__ = ["evaluate"]
     "profiles",
     multiple=True,
     metavar="NAME|FILE.toml",
-    default=("fr-archive",),
-    show_default=True,
-    help="Normalisation profile; further ones stand beside the first, 'all' = every one.",
+    help="Normalisation profile; further ones stand beside the first, 'all' = every one. "
+    "[fr-archive, or that of --language]",
 )
+@click.option("--language", metavar="NAME|FOLDER", help="Language pack whose profile is meant.")
 @click.option("--engines", metavar="NAME,...", help="Systems whose readings the others combine.")
 @click.option(
     "--lexicon",
@@ -44,6 +44,7 @@ def evaluate(
     report_file: str | None,
     tsv_file: str | None,
     profiles: tuple[str, ...],
+    language: str | None,
     engines: str | None,
     lexicon: tuple[Path, ...],
     letters: bool,
@@ -58,6 +59,8 @@ def evaluate(
     """
     from ensemble_htr.evaluate import evaluate as score
 
+    if not profiles:
+        profiles = (_profile_of(language),)
     options = _options(ground_truth, profiles, engines, lexicon)
     named = [_system(s) for s in systems]
     report = score(ground_truth, named, profiles[0], letters, options=options)
@@ -68,6 +71,12 @@ def evaluate(
         from ensemble_htr.evaluate import to_text
 
         click.echo(to_text(report, per_document))
+
+
+def _profile_of(language: str | None) -> str:
+    from ensemble_htr.packs import load_pack
+
+    return load_pack(language)[1].profile if language else "fr-archive"
 
 
 def _options(

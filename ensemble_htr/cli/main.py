@@ -28,10 +28,12 @@ COMMANDS: dict[str, str] = {
     "combine": "Merge the readings of any engines into one, with confidences.",
     "fit": "Learn from a ground truth how much to believe each engine.",
     "evaluate": "Compare systems with a ground truth: CER, WER, intervals.",
+    "finetune": "Adapt the whole ensemble to your own hand, from some transcribed lines.",
     "train": "Train a recognizer from a recipe.",
     "lm": "Build language models.",
     "lexicon": "Build lists of names and places, and ask them.",
-    "models": "List what is on the shelves.",
+    "pack": "Build language packs: all that a language brings, under one name.",
+    "models": "List, show and export what is on the shelves.",
     "preview": "Show what happens to a page before it is read, in one picture.",
     "doctor": "Show what this machine has, and what is to be done.",
 }

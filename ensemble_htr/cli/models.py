@@ -1,4 +1,4 @@
-"""``ensemble-htr models``: what is on the shelves, and whether it is whole."""
+"""``ensemble-htr models``: what is on the shelves, whether it is whole, and how it leaves them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from ensemble_htr import assets
-from ensemble_htr.errors import AssetError
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 
 __all__ = ["models"]
 
-_SHOWN: tuple[assets.Kind, ...] = ("models", "lm", "lexicons", "sample")
+_SHOWN: tuple[assets.Kind, ...] = ("models", "lm", "lexicons", "packs", "sample")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class _Row:
 
 @click.group()
 def models() -> None:
-    """List what is on the shelves."""
+    """List, show and export what is on the shelves."""
 
 
 @models.command("list")
@@ -59,6 +59,62 @@ def list_(as_json: bool) -> None:
         click.echo("nothing on any shelf", err=True)
     if not all(row.ok for row in rows):
         raise AssetError("some products are not what their lock says (named above)")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Kind, path and lock as one JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Print card, files, hashes and facts of NAME: any product, or a folder with a lock."""
+    kind, folder = _found(name)
+    lock = assets.verify(folder)
+    if as_json:
+        told = {"name": folder.name, "kind": kind, "path": str(folder), **asdict(lock)}
+        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        return
+    card = folder / assets.CARD
+    if card.is_file():
+        click.echo(card.read_text(encoding="utf-8", errors="replace").rstrip() + "\n")
+    click.echo(f"{kind}: {folder} ({lock.bytes / 1e6:.1f} MB, whole)")
+    for file, entry in lock.files.items():
+        click.echo(f"  {entry.sha256}  {entry.bytes:>10}  {file}")
+    for key, value in {"licence": lock.licence, "data": lock.data, "tools": lock.tools,
+                       **lock.facts}.items():  # fmt: skip
+        if value:
+            click.echo(f"{key}: {_short(value)}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+              help="Folder, or FOLDER/model.onnx of one recognizer.")  # fmt: skip
+def export(name: str, output: Path) -> None:
+    """Export NAME, a CTC recognizer or an ensemble of them, for ONNX Runtime.
+
+    The exported ensemble is a model like any other (transcribe --model ./FOLDER), read without
+    torch. A network that differs from its original by more than 1e-4 is refused.
+    """
+    from ensemble_htr.train.export import export as run
+
+    for path in run(name, output, lambda line: click.echo(line, err=True)):
+        click.echo(path)
+
+
+def _found(name: str) -> tuple[str, Path]:
+    """The kind and the folder of a product: models before language models before lists."""
+    if "/" in name or Path(name).is_absolute():
+        return "folder", assets.resolve("models", name)
+    known = {kind: assets.available(kind) for kind in _SHOWN}
+    for kind, products in known.items():
+        if name in products:
+            return kind, products[name]
+    names = {each for products in known.values() for each in products}
+    raise UsageError(f"no product called '{name}'{did_you_mean(name, names)}")
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 400 else f"{text[:400]}... (all of it: --json)"
 
 
 def _row(kind: assets.Kind, name: str, folder: Path) -> _Row:

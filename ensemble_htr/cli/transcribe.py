@@ -22,6 +22,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--glyphs", is_flag=True, help="PAGE, ALTO, hOCR: a confidence for each character.")
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--recognizers", metavar="LIST", help="Only these of the model's, as crnn,gated.")
+@click.option("--language", default="", metavar="NAME|FOLDER",
+              help="A language pack in place of the model's language.")  # fmt: skip
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
 @click.option("--no-lm", is_flag=True, help="Read without the language model.")
 @click.option("--no-lexicon", is_flag=True, help="Read without the model's lists of names.")
@@ -41,7 +43,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--cache", type=_PATH, metavar="DIR", help="Keep cut lines here for later runs.")
 def transcribe(
     inputs: tuple[Path, ...], output: Path, formats: str | None, alternatives: int, glyphs: bool,
-    model: str, recognizers: str | None, combiner: Path | None, no_lm: bool, no_lexicon: bool,
+    model: str, recognizers: str | None, language: str, combiner: Path | None, no_lm: bool,
+    no_lexicon: bool,
     lexicons: tuple[Path, ...], explain: str | None, images: str, lines: str | None,
     regions: str | None, segmenter: str, jobs: int | None, shard: str | None, retry_failed: bool,
     overwrite: bool, cache: Path | None,
@@ -64,7 +67,7 @@ def transcribe(
     select = selection_arguments(lines, regions)
     options = PipelineOptions(
         model, names, combiner, not no_lm, not no_lexicon, lexicons,
-        cache=cache, select=select, segmenter=segmenter,
+        cache=cache, select=select, segmenter=segmenter, language=language,
     )  # fmt: skip
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
     run_options = RunOptions(out, wanted, *how)

@@ -21,7 +21,7 @@ from ensemble_htr.errors import InputError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.io.images import load_page
 from ensemble_htr.io.sources import find_pages
-from ensemble_htr.layout.preprocess import Preprocess, cut_lines
+from ensemble_htr.layout.preprocess import Preprocess, cut_lines, cut_whole
 from ensemble_htr.layout.rectify import RectifyOptions
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.recipe import DataOptions
@@ -57,10 +57,10 @@ class Sample:
 def load_folder(
     root: Path, source: str, options: DataOptions, steps: Preprocess | None = None
 ) -> list[Sample]:
-    """All lines with a text in the pages of ``root / source``, cut with the preprocessing ``steps``
-    and normalised; lines with an unread word are left out. Hands come from ``manifest.csv``
-    (columns ``xml``, ``hand``), else the document. Progress goes to stderr; raises `InputError`
-    for what cannot be read."""
+    """All lines with a text in the pages, or images of lines, of ``root / source``, cut with the
+    preprocessing ``steps`` and normalised; lines with an unread word are left out. Hands come from
+    ``manifest.csv`` (columns ``xml``, ``hand``), else the document. Progress goes to stderr;
+    raises `InputError` for what cannot be read."""
     form = profile(options.profile)
     folder, shape = root / source, RectifyOptions(height=options.height)
     hands = _hands(folder / "manifest.csv")
@@ -68,8 +68,13 @@ def load_folder(
     pages = find_pages([folder])
     for origin in tqdm(pages, desc=f"cutting {source}", unit="page", file=sys.stderr):
         page, pixels = load_page(origin.read())
-        for line in cut_lines(pixels, page.lines, steps or Preprocess(), shape):
-            raw = line.text or ""
+        if page.format == "image":  # of one line, its text beside it
+            how = steps or Preprocess()
+            cut = [cut_whole(pixels, x.id, how, options.height) for x in page.lines]
+        else:
+            cut = cut_lines(pixels, page.lines, steps or Preprocess(), shape)
+        for line, marked in zip(cut, page.lines, strict=True):
+            raw = marked.text or ""
             text = form.apply(raw)
             if text and form.scorable(raw) and line.image is not None:
                 hand = hands.get(origin.path.name, page.doc)

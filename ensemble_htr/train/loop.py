@@ -36,7 +36,7 @@ from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.augment import augment
-from ensemble_htr.train.begin import begin_from, decayed, weights_named
+from ensemble_htr.train.begin import begin_from, decayed, learning, weights_named
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
 from ensemble_htr.train.plot import read_log
@@ -64,26 +64,30 @@ class Progress:
     lines: int = 0
     loss: float = 0.0  # sum over the lines read in this epoch so far
     seen: int = 0  # lines read in this epoch so far
+    first: float = math.inf  # val CER of what the run began from, where `Trainer.begin` asked
 
 
 class Trainer:
-    """Trains ``recipe`` on ``train`` and keeps the best averaged weights in ``folder``.
+    """Trains ``recipe`` on ``train`` and keeps the best averaged weights in ``folder``; they write
+    ``alphabet`` (None: the characters of ``train``).
 
     Files: ``model.safetensors`` (best so far, fp16), ``last.pt`` (checkpoint), ``log.jsonl``.
     Raises `InputError` for lines without a learnable character.
     """
 
     def __init__(
-        self, recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], folder: Path, say: Say
-    ) -> None:
+        self, recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], folder: Path,
+        say: Say, alphabet: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         options = recipe.train
         torch.set_num_threads(options.threads)
         cv2.setNumThreads(1)
         torch.manual_seed(options.seed)
-        self.recipe, self.folder, self.say = recipe, folder, say
+        self.recipe, self.folder = recipe, folder
+        self.say, self.hint = say, "go on with --resume"
         self.train, self.val = list(train), list(val)
         self.form = profile(recipe.data.profile)
-        self.alphabet = alphabet_of(train, recipe.data)
+        self.alphabet = tuple(alphabet or alphabet_of(train, recipe.data))
         if not self.alphabet:
             raise InputError(
                 f"none of the {len(self.train)} training lines holds a character that is seen "
@@ -124,7 +128,7 @@ class Trainer:
         self._trim_log()
         with interrupts() as interrupted:
             while self._unfinished():
-                self.net.train()
+                learning(self.net, self.recipe.train.frozen_norms)
                 started, before = time.time(), p.seen
                 for number, indices in enumerate(self._epoch(p.epoch)):
                     if number < p.batch:
@@ -143,7 +147,7 @@ class Trainer:
                         saved = time.time()
                     if stop:
                         why = "time is up" if late else "interrupted"
-                        self.say(f"\n{why}; the checkpoint is saved, go on with --resume\n")
+                        self.say(f"\n{why}; the checkpoint is saved, {self.hint}\n")
                         if interrupted:
                             raise KeyboardInterrupt
                         return p
@@ -153,6 +157,11 @@ class Trainer:
                 self.save()
                 saved = time.time()
         return p
+
+    def begin(self) -> None:
+        """Take what the run begins from as the best so far: only better weights are kept."""
+        self.progress.best = self.progress.first = self.validate()[1]
+        self.save()
 
     def _unfinished(self) -> bool:
         p, options = self.progress, self.recipe.train
@@ -200,6 +209,8 @@ class Trainer:
                 outputs = self.net(inputs)
         loss = torch.zeros((), device=self.device)
         for logits, weight in zip(outputs, (1.0, options.auxiliary), strict=True):
+            if not weight:
+                continue
             log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
             each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
             loss = loss + weight * (each / lengths.clamp(min=1)).mean()
@@ -315,7 +326,7 @@ class Trainer:
                 if has_letter(sample.text):
                     letters += counts
         self.net.load_state_dict(own)
-        self.net.train()
+        learning(self.net, self.recipe.train.frozen_norms)
         return every.rate, (letters if letters.reference else every).rate
 
     def keep(self) -> None:

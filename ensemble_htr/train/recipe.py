@@ -85,6 +85,7 @@ class TrainOptions:
     init: str = ""  # recognizer (or file) to begin from: tensors of one name and shape are taken
     ema: float = 0.998  # decay of the weight average
     patience: int = 8  # epochs without a better val CER before stopping early
+    frozen_norms: bool = False  # batch norms keep what they began with: few lines would spoil it
     short_first: float = 1.0  # epochs during which only the narrower half of the lines is read
     checkpoint_minutes: float = 5.0
     threads: int = 1

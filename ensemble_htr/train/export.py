@@ -1,0 +1,169 @@
+"""``models export``: CTC networks for ONNX Runtime, checked to read as they do in torch."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ensemble_htr import __version__
+from ensemble_htr.assets import LOCK, resolve, sha256_file, write_lock
+from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score
+from ensemble_htr.errors import AssetError, MissingDependencyError, OutputError, UsageError
+from ensemble_htr.files import atomic_write
+from ensemble_htr.pipeline import PipelineOptions
+from ensemble_htr.plan import Plan, weights_in
+from ensemble_htr.recognizers.ctc import CtcRecognizer
+from ensemble_htr.recognizers.onnx import FORMAT, NETWORK, WORDS, OnnxRecognizer
+from ensemble_htr.recognizers.weights import load_weights
+from ensemble_htr.train.folder import parts_of, write_ensemble
+
+__all__ = ["DIFFERENCE", "export", "export_network"]
+
+DIFFERENCE = 1e-4  # of log posteriors, nats: more is refused
+OPSET = 17
+PREPROCESSING = (
+    "a line straightened along its baseline, gray, 0 = paper and 255 = ink, scaled to `height` "
+    "rows with its aspect ratio kept, padded with 0 on the right to a multiple of 16 columns, "
+    "divided by 255"
+)
+_SHAPES = ((1, 64), (3, 256), (2, 640))  # lines and columns that both are asked about
+
+
+class _Spoken(nn.Module):
+    """The network with its log posteriors as its one answer."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.log_softmax(self.network(images)[0], -1)
+
+
+def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) -> list[Path]:
+    """Export the recognizer or the ensemble ``name`` (shelf or folder) into the folder ``out``; for
+    one recognizer ``out`` may be ``FOLDER/FILE.onnx``, whose folder is meant. Returns the networks.
+
+    Raises `UsageError` for networks with a decoder, `AssetError` if the exported network does not
+    read as its original within `DIFFERENCE`, `MissingDependencyError` without onnx.
+    """
+    source = resolve("models", name)
+    ensemble = (source / "model.toml").is_file()
+    if out.suffix == ".onnx":
+        if ensemble or out.name != NETWORK:
+            what = "an ensemble is exported into a folder" if ensemble else f"is called {NETWORK}"
+            raise UsageError(f"{out}: {what}; give -o FOLDER")
+        out = out.parent
+    if (out / LOCK).is_file() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"{out}: holds a product already; give another folder with -o")
+    if not ensemble:
+        return [export_network(weights_in(source), out, say)]
+    plan = Plan.of(PipelineOptions(model=name))
+    made = {n: export_network(p, out / "models" / n, say) for n, p in plan.weights.items()}
+    parts = replace(parts_of(plan), weights=made)
+    write_ensemble(parts, out, f"# {out.name}\n\nThe ensemble `{name}` for ONNX Runtime.\n",
+                   {"exported": name})  # fmt: skip
+    return list(made.values())
+
+
+def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path:
+    """Write ``model.onnx``, ``model.json`` and a lock of the network in ``weights`` to ``out``."""
+    if weights.suffix == ".onnx":
+        raise UsageError(f"{weights}: is exported already")
+    described = load_weights(weights)
+    if described.architecture == "transformer":
+        raise UsageError(
+            f"{weights.parent.name}: writes with a decoder of its own; only CTC networks (crnn, "
+            "gated) are exported"
+        )
+    try:
+        import onnx  # noqa: F401 - torch asks for it
+    except ImportError:
+        raise MissingDependencyError("onnx", "train", "exporting networks") from None
+    silent = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, "export")
+    net = CtcRecognizer("export", weights, decoder=silent, scorer=ctc_score, precision="fp32")
+    module = _Spoken(net.network.cpu().to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
+    atomic_write(out / NETWORK, _converted(module, net.height))
+    words: dict[str, Any] = {
+        "format": FORMAT,
+        "architecture": described.architecture,
+        "profile": net.profile,
+        "alphabet": list(net.alphabet),
+        "height": net.height,
+        "pixels_per_frame": net.stride,
+        "preprocessing": PREPROCESSING,
+        "onnx": {
+            "sha256": sha256_file(out / NETWORK),
+            "bytes": (out / NETWORK).stat().st_size,
+            "opset": OPSET,
+        },
+        "source": {"sha256": sha256_file(weights)},
+        "tools": {"torch": torch.__version__, "ensemble-htr": __version__},
+    }
+    atomic_write(out / WORDS, _json(words))
+    found = OnnxRecognizer("export", out / NETWORK, decoder=silent, scorer=ctc_score)
+    words["difference"] = _difference(module, found, net.height)
+    if not words["difference"] <= DIFFERENCE:
+        (out / NETWORK).unlink()
+        raise AssetError(
+            f"{out / NETWORK}: differs from its original by {words['difference']:.1e} (at most "
+            f"{DIFFERENCE:.0e} is allowed); try another release of torch or onnxruntime"
+        )
+    atomic_write(out / WORDS, _json(words))
+    write_lock(out, [NETWORK, WORDS], data={"weights": words["source"]["sha256"]})
+    say(f"{out / NETWORK}: {words['onnx']['bytes'] / 1e6:.1f} MB, log posteriors within "
+        f"{words['difference']:.1e} of torch's")  # fmt: skip
+    return out / NETWORK
+
+
+def _json(words: dict[str, Any]) -> str:
+    return json.dumps(words, indent=1, ensure_ascii=False) + "\n"
+
+
+def _converted(module: nn.Module, height: int) -> bytes:
+    """The module as ONNX, any number of lines of any width; torch's talk is kept from the user."""
+    talk = io.StringIO()
+    axes = {"images": {0: "lines", 3: "columns"}, "logp": {0: "lines", 1: "frames"}}
+    with (
+        tempfile.TemporaryDirectory() as place,
+        warnings.catch_warnings(),
+        redirect_stdout(talk),
+        redirect_stderr(talk),
+    ):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (torch.zeros(2, 1, height, 64),),
+            Path(place) / NETWORK,
+            input_names=["images"],
+            output_names=["logp"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,  # ten times as quick, and the LSTM's answer keeps a free width
+        )
+        return (Path(place) / NETWORK).read_bytes()
+
+
+@torch.inference_mode()
+def _difference(module: nn.Module, found: OnnxRecognizer, height: int) -> float:
+    """The greatest difference of log posteriors over images of grain, in nats."""
+    rng = np.random.default_rng(1)
+    worst = 0.0
+    for lines, columns in _SHAPES:
+        batch = rng.integers(0, 256, (lines, 1, height, columns), np.uint8)
+        wanted = module(torch.from_numpy(batch).float() / 255.0).numpy()
+        heard = found._impressions(batch, [wanted.shape[1]] * lines)
+        pairs = zip(heard, wanted, strict=True)
+        worst = max(worst, *(float(np.abs(logp - w).max()) for (logp, _), w in pairs))
+    return worst

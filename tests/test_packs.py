@@ -1,0 +1,116 @@
+"""Language packs: built by one command, found by name or path, heard by whole commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ensemble_htr.assets import resolve, verify
+from ensemble_htr.errors import AssetError, ConfigError, OutputError, UsageError
+from ensemble_htr.packs import Pack, Sources, build_pack, load_pack, unwritable
+from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.types import Hypothesis
+
+Here = Callable[..., tuple[int, str, str]]
+TEXT = ["שלום עולם", "ספר הבית של דוד", "הבית הגדול של שלמה", "מלך הארץ דוד", "שְׁלוֹם הבית"]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(TEXT * 4), encoding="utf-8")
+    (tmp_path / "persons.txt").write_text("שלמה\nדוד\n", encoding="utf-8")
+    return Sources((tmp_path / "texts",), (), (tmp_path / "persons.txt",), direction="rtl", order=4)
+
+
+def test_a_pack_from_texts_and_names(
+    tmp_path: Path, sources: Sources, votes_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(votes_home))
+    built = build_pack("ivrit", sources, tmp_path / "ivrit")
+    folder, found = load_pack(str(tmp_path / "ivrit"))
+    assert found == built and found.direction == "rtl"
+    assert {"שְׁ", "ש", " "} <= set(found.alphabet)  # marks stay with their letter
+    assert {"lm/ivrit/model.arpa.xz", "lexicons/ivrit/persons.tsv.xz"} <= set(verify(folder).files)
+    options = PipelineOptions(images=False, language=str(folder))
+    pipeline = Pipeline.load(options)
+    assert (
+        pipeline.lm_fits(TEXT)[1]
+        < 0.5 * Pipeline.load(PipelineOptions(images=False)).lm_fits(TEXT)[1]
+    )
+    names = {voice.name for voice in pipeline.judge.voices}
+    assert {"names-persons", "words"} <= names
+    rows = [
+        Hypothesis(e, tuple(t)) for e, t in (("a", "הבית שלם"), ("b", "הבית של"), ("c", "הביח של"))
+    ]
+    assert pipeline.combine_line(rows).text == "הבית של"  # logical order, as it is read
+    assert (
+        Pipeline.load(options).fingerprint()
+        != Pipeline.load(PipelineOptions(images=False)).fingerprint()
+    )
+
+
+def test_the_commands(
+    tmp_path: Path, sources: Sources, votes_home: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path / "home"))
+    texts, names = sources.texts[0], sources.names[0]
+    status, out, err = here("pack", "build", "ivrit", "--texts", texts, "--names", names,
+                            "--direction", "rtl", "--order", 4)  # fmt: skip
+    assert status == 0, err
+    assert Path(out.strip()) == tmp_path / "home" / "packs" / "ivrit"
+    status, out, _ = here("models", "show", "ivrit", "--json")
+    assert status == 0 and json.loads(out)["kind"] == "packs"
+    (tmp_path / "home" / "models").symlink_to(votes_home / "models")
+    for engine, text in (("a", "הבית שלום"), ("b", "הבית שלום"), ("c", "הביח שלם")):
+        (tmp_path / f"{engine}.tsv").write_text(f"l1\t{text}\n", encoding="utf-8")
+    engines = [x for e in "abc" for x in ("--engine", f"{e}={tmp_path / e}.tsv")]
+    status, out, err = here(
+        "combine", *engines, "--language", "ivrit", "--format", "txt", "-o", "-"
+    )
+    assert status == 0, err
+    assert out.strip() == "הבית שלום"
+    truth = tmp_path / "a.tsv"
+    status, out, err = here("evaluate", truth, f"b={tmp_path / 'b.tsv'}", "--language", "ivrit")
+    assert status == 0 and "plain" in out, err
+    status, _, err = here("combine", *engines, "--language", "ivrt", "-o", "-")
+    assert status == 2 and "did you mean 'ivrit'" in err and err.count("\n") == 1
+
+
+def test_the_shipped_pack_is_the_shipped_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ENSEMBLE_HTR_HOME", raising=False)
+    _, pack = load_pack("fr-archive")
+    for kind, name in (("lm", pack.lm), ("lm", pack.backward), ("lexicons", pack.lexicon)):
+        assert resolve(kind, name).is_dir()  # type: ignore[arg-type]
+    assert len(pack.alphabet) == len(set(pack.alphabet)) and " " in pack.alphabet
+
+
+@given(st.text("abcde", max_size=5), st.text("abcde", max_size=5))
+def test_letters_that_cannot_be_written_are_named(known: str, wanted: str) -> None:
+    alphabet = tuple(sorted(set(wanted)))
+    said = unwritable(Pack("p", alphabet=alphabet), "crnn", tuple(known))
+    lacking = set(wanted) - set(known)
+    assert bool(said) == bool(lacking)
+    assert not lacking or f"{len(lacking)} of the {len(alphabet)} characters" in said
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a b"])
+def test_names_that_are_none(tmp_path: Path, sources: Sources, name: str) -> None:
+    with pytest.raises(UsageError, match="no name for a pack"):
+        build_pack(name, sources, tmp_path / "out")
+
+
+def test_what_cannot_be_a_pack(tmp_path: Path, sources: Sources) -> None:
+    with pytest.raises(OutputError, match="choose another folder"):
+        build_pack("mine", sources, sources.texts[0])
+    with pytest.raises(AssetError, match="no such language pack"):
+        load_pack(str(tmp_path / "nowhere"))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "pack.toml").write_text('name = "bad"\nalphabets = []\n')
+    with pytest.raises(ConfigError, match="did you mean 'alphabet'"):
+        load_pack(str(tmp_path / "bad"))

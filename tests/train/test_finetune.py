@@ -1,0 +1,225 @@
+"""Fine-tuning: what is held back, what grows, what is kept; the whole command on drawn lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+cv2 = pytest.importorskip("cv2")
+
+from ensemble_htr.assets import verify, write_lock  # noqa: E402
+from ensemble_htr.errors import InputError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.train import finetune as verb  # noqa: E402
+from ensemble_htr.train.begin import grown  # noqa: E402
+from ensemble_htr.train.data import Sample  # noqa: E402
+from ensemble_htr.train.finetune_nets import TuneOptions  # noqa: E402
+from ensemble_htr.train.loop import Trainer  # noqa: E402
+from ensemble_htr.train.recipe import Recipe  # noqa: E402
+
+Lines = Callable[[int, int, str], list[Sample]]
+Here = Callable[..., tuple[int, str, str]]
+PIXEL = np.zeros((8, 8), np.uint8)
+
+
+# ---- the alphabet grows --------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from("abcdef"), unique=True, min_size=1),
+    st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1),
+    st.sampled_from(["head.weight", "head.bias", "embed.weight", "next.weight"]),
+    st.integers(1, 2),
+)
+def test_rows_of_known_characters_are_copied_and_new_ones_small(
+    before: list[str], after: list[str], name: str, frames: int
+) -> None:
+    frames = frames if name.startswith("head") else 1
+    extra, width = (2 if name == "embed.weight" else 1), (() if name.endswith("bias") else (7,))
+    old = torch.randn(frames * (len(before) + extra), *width)
+    fresh = torch.randn(frames * (len(after) + extra), *width)
+    new = grown(name, old, fresh, before, after)
+    assert new.shape == fresh.shape
+    was, now = (t.view(frames, -1, *width) for t in (old, new))
+    assert torch.equal(now[:, 0], was[:, 0])  # the blank, the end
+    if extra == 2:
+        assert torch.equal(now[:, -1], was[:, -1])  # the beginning of a line
+    for i, token in enumerate(after, 1):
+        if token in before:
+            assert torch.equal(now[:, i], was[:, before.index(token) + 1])
+        elif width:
+            assert now[:, i].norm() <= 0.11 * fresh.view(frames, -1, *width)[:, i].norm()
+        else:
+            assert (now[:, i] < was[:, 1:].mean(1)).all()
+
+
+def test_a_grown_network_reads_as_before(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    old = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, epochs=2))
+    first = Trainer(old, lines(48, 1, "train"), lines(12, 2, "val"), tmp_path, lambda _: None)
+    first.run()
+    options = dataclasses.replace(recipe.train, init=str(tmp_path / "model.safetensors"))
+    alphabet = (*first.alphabet, "z", "é")
+    (tmp_path / "new").mkdir()
+    again = Trainer(
+        dataclasses.replace(recipe, train=options), lines(48, 3, "train"), lines(12, 2, "val"),
+        tmp_path / "new", lambda _: None, alphabet,
+    )  # fmt: skip
+    again.begin()
+    assert again.alphabet == alphabet
+    assert again.progress.first == pytest.approx(first.progress.best, abs=0.02)  # fp16 between
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
+    def after(frozen: bool) -> list[torch.Tensor]:
+        options = dataclasses.replace(recipe.train, epochs=1, frozen_norms=frozen)
+        folder = tmp_path / str(frozen)
+        folder.mkdir()
+        trainer = Trainer(dataclasses.replace(recipe, train=options), lines(32, 1, "train"),
+                          lines(6, 2, "val"), folder, lambda _: None)  # fmt: skip
+        trainer.run()
+        return [v for k, v in trainer.net.state_dict().items() if k.endswith("running_mean")]
+
+    assert all((mean == 0).all() for mean in after(True))
+    assert any((mean != 0).any() for mean in after(False))
+
+
+# ---- lines held back -----------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40)), min_size=1, max_size=9))
+def test_about_a_fifth_is_held_back(pages: list[tuple[int, int]]) -> None:
+    samples = [
+        Sample(f"p{number}/l{i}", f"doc{doc}", "h", "own", "a", PIXEL)
+        for number, (doc, count) in enumerate(pages)
+        for i in range(count)
+    ]
+    if len(samples) < verb.LEAST:
+        with pytest.raises(InputError, match="wanted 20 or more"):
+            verb.hold_back(samples)
+        return
+    train, held = verb.hold_back(samples)
+    assert sorted(s.id for s in (*train, *held)) == sorted(s.id for s in samples)
+    assert 0.1 * len(samples) <= len(held) <= 0.3 * len(samples) + 1
+    both = {s.id.split("/")[0] for s in train} & {s.id.split("/")[0] for s in held}
+    assert not both or len(held) == len(samples) // 5  # whole pages, else every fifth line
+
+
+# ---- the command ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, recipe: Recipe, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shelf with ``drawn``: a reader that has learned a little of the five signs, and a language
+    model of other text."""
+    from ensemble_htr.lm.build import build, write_product
+    from ensemble_htr.lm.recipe import from_texts
+
+    home = tmp_path / "home"
+    net = home / "models" / "reader"
+    net.mkdir(parents=True)
+    options = dataclasses.replace(recipe.train, epochs=2)
+    Trainer(dataclasses.replace(recipe, train=options), lines(192, 1, "train"),
+            lines(12, 2, "val"), net, lambda _: None).run()  # fmt: skip
+    (net / "last.pt").unlink()
+    write_lock(net, ["model.safetensors"])
+    (tmp_path / "t.txt").write_text("ab ab\nac\n" * 9)
+    made = build(from_texts("small", [tmp_path / "t.txt"], {}, order=3), Path())
+    write_product(made, home / "lm" / "small", Path())
+    folder = home / "models" / "drawn"
+    folder.mkdir()
+    (folder / "model.toml").write_text('recognizers = ["reader"]\nlm = "small"\n')
+    write_lock(folder, ["model.toml"])
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def own(tmp_path: Path, lines: Lines) -> Path:
+    """Line images with their text; the sign ``b`` stands for ``é`` here."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for sample in lines(40, 7, "own"):
+        stem = folder / sample.id.rpartition("/")[2].zfill(3)
+        cv2.imwrite(f"{stem}.png", 255 - cv2.resize(sample.image, None, fx=3, fy=3))
+        Path(f"{stem}.gt.txt").write_text(sample.text.replace("b", "é"), encoding="utf-8")
+    return folder
+
+
+def test_one_command_adapts_everything(home: Path, own: Path, tmp_path: Path, here: Here) -> None:
+    out = tmp_path / "mine"
+    arguments = ("finetune", own, "-o", out, "--model", "drawn", "--epochs", 3)
+    status, shown, err = here(*arguments)
+    assert status == 0, err
+    assert "reader" in shown and "ensemble" in shown and shown.splitlines()[-1] == str(out)
+    lock = verify(out)
+    assert "models/reader/model.safetensors" in lock.files
+    rows = {row["name"]: row for row in lock.facts["finetuned"]["rows"]}
+    assert rows["ensemble"]["after"] < rows["ensemble"]["before"] and rows["ensemble"]["kept"]
+    before, after = (load_weights(p / "models/reader/model.safetensors") for p in (home, out))
+    assert after.alphabet == (*before.alphabet, "é")
+    assert not (out / ".finetune").exists()
+    loaded = Pipeline.load(PipelineOptions(model=str(out)))
+    assert loaded.lm is not None and loaded.recognizers[0].alphabet[-1] == "é"
+    status, shown, err = here("models", "show", str(out))
+    assert status == 0 and "tuned with" in shown, err
+    status, _, err = here(*arguments)
+    assert status == 1 and "holds a finished model" in err
+    status, shown, err = here("transcribe", own, "-o", "-", "--model", out, "--jobs", 1)
+    assert status == 0 and len(shown.splitlines()) == 40, err
+
+
+def test_it_goes_on_where_it_was_stopped(
+    home: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stop(Exception):
+        pass
+
+    def stopped(*_: object) -> None:
+        raise Stop
+
+    options, said = PipelineOptions(model="drawn"), list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "_whole", stopped)
+        with pytest.raises(Stop):
+            verb.finetune(own, tmp_path / "m", options, TuneOptions(epochs=1), None, said.append)
+    state = json.loads((tmp_path / "m" / ".finetune" / "state.json").read_text())
+    said.clear()
+    with pytest.raises(InputError, match="begun with other lines"):
+        verb.finetune(own, tmp_path / "m", options, TuneOptions(epochs=2), None, said.append)
+    outcome = verb.finetune(own, tmp_path / "m", options, TuneOptions(epochs=1), None, said.append)
+    assert [outcome.rows[0].before, outcome.rows[0].after] == state["nets"]["reader"]
+    assert not any("epoch" in text for text in said)  # nothing was trained twice
+
+
+def test_what_is_no_better_is_not_kept(
+    home: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in own.glob("*.gt.txt"):  # nothing can be learned from empty truth about the image
+        path.write_text("ab ab", encoding="utf-8")
+    how = TuneOptions(epochs=1, rate=1e-9)
+    options = PipelineOptions(model="drawn")
+    outcome = verb.finetune(own, tmp_path / "m", options, how, None, lambda _: None)
+    assert not outcome.rows[0].kept and "the old one is kept" in outcome.table()
+    kept = (p / "models/reader/model.safetensors" for p in (home, tmp_path / "m"))
+    assert len({path.read_bytes() for path in kept}) == 1
+
+
+def test_places_and_names_that_cannot_be(home: Path, own: Path, tmp_path: Path, here: Here) -> None:
+    with pytest.raises(UsageError, match="no 'raeder'; did you mean 'reader'"):
+        verb.finetune(own, tmp_path / "m", PipelineOptions(model="drawn"), None, ["raeder"])
+    with pytest.raises(OutputError, match="is not empty"):
+        verb.finetune(own, own, PipelineOptions(model="drawn"))
+    for path in sorted(own.iterdir())[20:]:
+        path.unlink()
+    status, _, err = here("finetune", own, "-o", tmp_path / "x", "--model", "drawn")
+    assert status == 1 and "found 10 transcribed lines" in err

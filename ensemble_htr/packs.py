@@ -72,14 +72,12 @@ def unwritable(pack: Pack, name: str, alphabet: Sequence[str]) -> str:
     """What to say of the letters of a language that the recognizer ``name``, which writes
     ``alphabet``, has never learned ("" if there are none)."""
     lacking = [c for c in pack.alphabet if c not in alphabet and c.strip()]
+    if not lacking:
+        return ""
     shown = "".join(lacking[:20]) + ("..." if len(lacking) > 20 else "")
     return (
-        lacking
-        and (
-            f"{name} cannot write {len(lacking)} of the {len(pack.alphabet)} characters of "
-            f"'{pack.name}' ({shown}): `ensemble-htr finetune --language` teaches them"
-        )
-        or ""
+        f"{name} cannot write {len(lacking)} of the {len(pack.alphabet)} characters of "
+        f"'{pack.name}' ({shown}): `ensemble-htr finetune --language` teaches them"
     )
 
 

@@ -271,7 +271,8 @@ class Reading:
     """The chosen text of a line with a confidence for every token, word and the whole line.
 
     ``slots[i]`` is the index of the network slot that token ``i`` was taken from; ``network`` is
-    the *why*. ``without_lm`` is what the same judge chose with the language model at weight 0.
+    the *why*. ``without_lm`` is what the same judge chose with the language model (and all that
+    knows language) at weight 0, ``without_lists`` with lists of words and names at weight 0.
     """
 
     tokens: tuple[str, ...]
@@ -282,6 +283,7 @@ class Reading:
     slots: tuple[int, ...] = ()
     without_lm: str | None = None
     names: tuple[Mapping[str, object], ...] = ()
+    without_lists: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.confidences) != len(self.tokens):

@@ -45,7 +45,7 @@ from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.language import Backward, Speaker
 from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
-from ensemble_htr.combine.words import Sight
+from ensemble_htr.combine.words import Sight, written
 from ensemble_htr.protocols import LanguageModel, TextVoice
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
@@ -100,9 +100,19 @@ class Judge:
         reading = self.decide(case, mode)
         if self.speaker is None or not use_lm:
             return reading
-        scorer = mode.scorer if mode.scorer is not None and mode.scorer.decides else None
-        silent = self.decide(case, replace(mode.mute(), scorer=scorer))  # only its text is wanted
-        return replace(reading, without_lm=silent.text)
+        silent = self._text(case, mode.mute())
+        unlisted = self._text(case, mode.unlisted()) if mode.listed else reading.text
+        return replace(reading, without_lm=silent, without_lists=unlisted)
+
+    def _text(self, case: Case, mode: Mode) -> str:
+        """What would be read, and no more."""
+        if mode.scorer is not None and mode.scorer.decides:
+            return self.decide(case, mode).text
+        case = floored(case)
+        if not case.network.slots:
+            return ""
+        chosen = chosen_of(case, mode, arc_masses(case, mode))
+        return "".join(chosen[i] for i in written(chosen))
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------
 
@@ -207,22 +217,31 @@ def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
 
 
 def chosen_of(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> list[str]:
-    """The token of each slot: that of the largest mass. A word for which language speaks against
-    what would be read without it must be likelier by ``mode.guard`` nats, as a whole, or the word
-    without language is kept."""
+    """The token of each slot: that of the largest mass. A word that lists change against what would
+    be read without them must be likelier by ``mode.list_guard`` nats, as a whole, or the word
+    without lists is kept; then so for language as a whole and ``mode.guard``."""
     best = _heaviest(mass)
-    if mode.guard <= 0 or not mode.speaks:
-        return best
-    silent = _heaviest(arc_masses(case, mode.mute()))
-    if silent == best:
-        return best
-    sight = sight_of(case, mode, [{}] * len(best))
-    for start, stop in _changed(silent, best):
-        old, _ = sight.same(silent, start, stop)
-        new, _ = sight.same(best, start, stop)
-        if new[0] - old[0] < mode.guard:
-            best[start:stop] = silent[start:stop]
+    if mode.listed:
+        best = _guarded(case, mode, best, mode.unlisted(), mode.list_guard)
+    if mode.speaks:
+        best = _guarded(case, mode, best, mode.mute(), mode.guard)
     return best
+
+
+def _guarded(case: Case, mode: Mode, best: list[str], silent: Mode, guard: float) -> list[str]:
+    """``best`` with the words of ``silent`` where its own are not likelier by ``guard`` nats."""
+    if guard <= 0:
+        return best
+    plain = _heaviest(arc_masses(case, silent))
+    if plain == best:
+        return best
+    sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
+    for start, stop in _changed(plain, best):
+        old, _ = sight.same(plain, start, stop)
+        new, _ = sight.same(best, start, stop)
+        if new[0] - old[0] < guard:
+            kept[start:stop] = plain[start:stop]
+    return kept
 
 
 def _heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:

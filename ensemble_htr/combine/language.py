@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from ensemble_htr.combine.model import BACKWARD
 from ensemble_htr.protocols import LanguageModel
 from ensemble_htr.text import is_number, is_run
 
@@ -72,7 +73,7 @@ class Backward:
     """A model of lines read from their end, as a `protocols.TextVoice`: what follows a character
     speaks for it where the language model knows only what came before."""
 
-    name = "backward"
+    name = BACKWARD
 
     def __init__(self, lm: LanguageModel) -> None:
         self._speaker = Speaker(lm)

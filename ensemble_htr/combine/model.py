@@ -13,10 +13,11 @@ from ensemble_htr.combine.certainty import Calibration, Scorer
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.errors import AssetError, ConfigError
 
-__all__ = ["FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
+__all__ = ["BACKWARD", "FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
 
 FORMAT = "ensemble-htr-judge-2"
 _READ = ("ensemble-htr-judge-1", FORMAT)  # the first had no scorers
+BACKWARD = "backward"  # the voice that is a language model, not a list
 _LARGEST_WEIGHT = 1e9  # nats; fitted ones are below 100
 LARGEST = 4 << 20  # bytes
 
@@ -38,6 +39,7 @@ class Mode:
     length: float = 0.0
     voices: Mapping[str, float] = field(default_factory=dict)  # by `protocols.TextVoice.name`
     guard: float = 0.0  # nats by which a word that language changed must be likelier (`mute`)
+    list_guard: float = 0.0  # the same for what lists alone changed (`unlisted`)
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
@@ -50,7 +52,17 @@ class Mode:
 
     def mute(self) -> Mode:
         """The same with all of them silent."""
-        return replace(self, language=0.0, length=0.0, voices={}, guard=0.0)
+        return replace(self, language=0.0, length=0.0, voices={}, guard=0.0, list_guard=0.0)
+
+    @property
+    def listed(self) -> bool:
+        """Whether a list of words or names has a say."""
+        return any(weight for voice, weight in self.voices.items() if voice != BACKWARD)
+
+    def unlisted(self) -> Mode:
+        """The same with the lists silent; language models speak."""
+        models = {voice: weight for voice, weight in self.voices.items() if voice == BACKWARD}
+        return replace(self, voices=models, list_guard=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,9 @@ def _article(
     if reading.without_lm is not None and reading.without_lm != reading.text:
         plain = escape(reading.without_lm)
         parts.append(f'<p class="lm">without the language model: {plain}</p>')
+    if reading.without_lists is not None and reading.without_lists != reading.text:
+        plain = escape(reading.without_lists)
+        parts.append(f'<p class="lm">without lists of words and names: {plain}</p>')
     why = columns(reading) + alternatives(reading)
     if why:
         parts.append(f"<details><summary>how it was read</summary>{why}</details>")

@@ -45,6 +45,8 @@ def explain(
         lines.append(f"  {_plain(source):{width}}  {_plain(text)}   (left out: another line)")
     if reading.without_lm is not None and reading.without_lm != reading.text:
         lines.append(f"  {'no LM':{width}}  {_plain(reading.without_lm)}")
+    if reading.without_lists is not None and reading.without_lists != reading.text:
+        lines.append(f"  {'no list':{width}}  {_plain(reading.without_lists)}")
     if truth is not None and truth != reading.text:
         lines.append(f"  {'written':{width}}  {_plain(truth)}")
     if evidence and network is not None and rows:
@@ -95,16 +97,19 @@ def _said(arc: Arc, rows: Mapping[str, Sequence[str]], i: int) -> str:
 
 
 def _changed(reading: Reading) -> Iterator[str]:
-    """What the language model changed, word by word."""
+    """What the language model changed, and then the lists of words and names, word by word."""
     if reading.without_lm is None:
         return
-    before, after = reading.without_lm.split(" "), reading.text.split(" ")
-    if before == after:
+    lists = reading.text if reading.without_lists is None else reading.without_lists
+    silent, spoken, listed = (t.split(" ") for t in (reading.without_lm, lists, reading.text))
+    if silent == spoken:
         yield "  the language model changed nothing"
-        return
-    for old, new in alignment_pairs(before, after):
+    for old, new in alignment_pairs(silent, spoken):
         if old != new:
             yield f"  the language model made '{_plain(new)}' of '{_plain(old)}'"
+    for old, new in alignment_pairs(spoken, listed):
+        if old != new:
+            yield f"  a list of words or names made '{_plain(new)}' of '{_plain(old)}'"
 
 
 def _cells(row: Sequence[str]) -> str:

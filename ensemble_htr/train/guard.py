@@ -1,4 +1,5 @@
-"""How sure language must be to change a word: fitted against the words that it breaks."""
+"""How sure language, and lists of words and names apart, must be to change a word: fitted against
+the words that they break."""
 
 from __future__ import annotations
 
@@ -20,19 +21,28 @@ _COST = 0.01
 
 
 def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
-    """The mode with the guard that reads best among those under which language breaks at most
-    `BROKEN` words for each that it fixes; the tightest if there is none. It may cost `_COST` of the
-    errors on these lines (their weights were fitted on the same, so language looks better here than
-    it is), or else there is none. Lines weigh as in the fit."""
-    if not mode.speaks:
-        return mode
+    """The mode with the guards that read best among those under which lists, and then all that
+    knows language, break at most `BROKEN` words for each that they fix; the tightest if there is
+    none. A guard may cost `_COST` of the errors on these lines (their weights were fitted on the
+    same, so language looks better here than it is), or else there is none. Lines weigh as in the
+    fit."""
+    mode = replace(mode, guard=0.0, list_guard=0.0)
+    if mode.listed:
+        rivals = [replace(mode, list_guard=nats) for nats in GUARDS]
+        mode = _guarded(items, rivals, mode.unlisted())
+    if mode.speaks:
+        mode = _guarded(items, [replace(mode, guard=nats) for nats in GUARDS], mode.mute())
+    return mode
+
+
+def _guarded(items: Sequence[Item], rivals: Sequence[Mode], mute: Mode) -> Mode:
+    """The best of ``rivals`` (the first of them is unguarded) beside the ``mute`` mode."""
     weights = document_weights(items).tolist()
     cases = [floored(item.case) for item in items]
-    silent = [_read(case, mode.mute()) for case in cases]
+    silent = [_read(case, mute) for case in cases]
     before = [_right(item.truth, text) for item, text in zip(items, silent, strict=True)]
-    found: list[tuple[float, float, float]] = []  # guard, cost, broken for each fixed
-    for guard in GUARDS:
-        tried = replace(mode, guard=guard)
+    found: list[tuple[float, float, Mode]] = []  # cost, broken for each fixed
+    for tried in rivals:
         cost = fixed = broken = 0.0
         for item, case, weight, old in zip(items, cases, weights, before, strict=True):
             text = _read(case, tried)
@@ -40,10 +50,10 @@ def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
             new = _right(item.truth, text)
             fixed += len(new - old)
             broken += len(old - new)
-        found.append((guard, cost, broken / max(1.0, fixed)))
-    allowed = [row for row in found if row[2] <= BROKEN] or [found[-1]]
-    guard, cost, _ = min(allowed, key=lambda row: (row[1], row[0]))
-    return replace(mode, guard=guard if cost <= (1 + _COST) * found[0][1] else 0.0)
+        found.append((cost, broken / max(1.0, fixed), tried))
+    allowed = [row for row in found if row[1] <= BROKEN] or [found[-1]]
+    cost, _, mode = min(allowed, key=lambda row: row[0])  # of equal ones the loosest
+    return mode if cost <= (1 + _COST) * found[0][0] else found[0][2]
 
 
 def _read(case: Case, mode: Mode) -> list[str]:

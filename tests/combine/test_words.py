@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
@@ -12,6 +13,7 @@ from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Case, Judge, JudgeModel, Mode, plain_judge
 from ensemble_htr.combine.case import sight_of, spoken_at
 from ensemble_htr.combine.judge import arc_masses, chosen_of
+from ensemble_htr.combine.language import Backward
 from ensemble_htr.combine.words import (
     LINE_FEATURES,
     WORD_FEATURES,
@@ -114,6 +116,58 @@ def test_a_guard_is_fitted_where_language_breaks_words_and_not_where_it_mends_th
         assert "".join(chosen_of(one, mode, arc_masses(one, mode))) == truth
 
 
+class Fond:
+    """A list that knows one word."""
+
+    name = "list"
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        return [float(self.word in "".join(text).split(" ")) for text in texts]
+
+
+def listed(word: str, *readings: str) -> tuple[Case, Mode]:
+    mode = replace(MODE, voices={"list": 3.0}, language=0.0, length=0.0, vote_default=0.5)
+    judge = Judge(JudgeModel(modes={"text+lm": mode}), Bigram(), [Fond(word)])
+    rows = [Hypothesis(f"e{i}", tuple(text)) for i, text in enumerate(readings)]
+    return judge.case(SumOfPairsAligner().align(rows)), mode
+
+
+@given(st.lists(texts, min_size=2, max_size=3), texts)
+def test_an_endless_guard_of_lists_reads_as_without_them(readings: list[str], word: str) -> None:
+    found, mode = listed(word, *readings)
+    if not found.network.slots:
+        return
+    mass = arc_masses(found, mode)
+    plain = mode.unlisted()
+    assert mode.listed and not plain.listed
+    assert chosen_of(found, replace(mode, list_guard=1e6), mass) == chosen_of(
+        found, plain, arc_masses(found, plain)
+    )
+    whole = Judge(JudgeModel(modes={"text+lm": mode}), Bigram(), [Fond(word)])
+    reading = whole.read(found.network)
+    assert reading.without_lists == whole.decide(found, plain).text
+
+
+def test_a_guard_of_lists_is_fitted_where_they_break_words_and_not_where_they_mend_them() -> None:
+    def items(truth: str) -> list[Item]:
+        return [Item(listed("ab", "aa", "aa", "ab")[0], tuple(truth), f"d{i}") for i in range(4)]
+
+    found, mode = listed("ab", "aa", "aa", "ab")
+    assert "".join(chosen_of(found, mode, arc_masses(found, mode))) == "ab"
+    for truth in ("aa", "ab"):
+        fitted = fit_guard(items(truth), mode)
+        assert (fitted.list_guard > 0) == (truth == "aa")
+        assert "".join(chosen_of(found, fitted, arc_masses(found, fitted))) == truth
+
+
+def test_a_language_model_is_no_list() -> None:
+    mode = replace(MODE, voices={Backward.name: 1.0})
+    assert mode.speaks and not mode.listed and mode.unlisted() == mode
+
+
 def test_a_mode_without_language_needs_no_guard() -> None:
     silent: Mode = plain_judge().modes["text"]
-    assert not silent.speaks and fit_guard([], silent) is silent
+    assert not silent.speaks and fit_guard([], silent) == silent

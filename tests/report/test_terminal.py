@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ensemble_htr.report import explain
 from ensemble_htr.types import Arc, ConfusionNetwork, Reading, Slot
 
@@ -39,6 +41,16 @@ def test_agreement_is_one_line() -> None:
 def test_a_change_by_the_language_model_is_told() -> None:
     shown = explain("l1", _reading("chot", chosen="chat", without_lm="chot"))
     assert "  no LM    chot" in shown.splitlines()
+
+
+def test_what_lists_changed_is_told_apart() -> None:
+    reading = replace(_reading("chot", chosen="chat", without_lm="chot"), without_lists="chet")
+    shown = explain("l1", reading, evidence=True).splitlines()
+    assert "  no list  chet" in shown
+    assert shown[-2:] == [
+        "  the language model made 'chet' of 'chot'",
+        "  a list of words or names made 'chat' of 'chet'",
+    ]
 
 
 def test_without_a_network_there_is_the_text() -> None:

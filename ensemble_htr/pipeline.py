@@ -216,9 +216,10 @@ class Pipeline:
         return [r for p in parts for r in self._read_together(lines[p], rows[p], others[p], use_lm)]
 
     def hypotheses(
-        self, posteriors: Sequence[Posteriors], written: Written | None = None
+        self, posteriors: Sequence[Posteriors], written: Written | None = None, n_best: bool = True
     ) -> tuple[list[Hypothesis], list[Hypothesis]]:
-        """Of one line: every recognizer's image-only row, and its LM-fused n-best.
+        """Of one line: every recognizer's image-only row, and (unless not ``n_best``) its LM-fused
+        n-best.
 
         One that writes is two engines: its decoder under its own name, and as ``NAME-ctc`` what
         its posteriors say (if it does not write, see `SearchOptions`, the one is all there is).
@@ -232,14 +233,19 @@ class Pipeline:
             if name in written:
                 row, fused = written[name]
                 rows.append(row)
-                alternatives += fused
+                alternatives += fused if n_best else []
                 name = f"{name}-ctc"
             rows.append(greedy(p, name))
-            found = self.decoders[recognizer.name].decode(p)
+            found = self.decoders[recognizer.name].decode(p) if n_best else []
             if self.words is not None:
                 found = [*found, *self.words.decode(p, self.config.words.n_best)]
             alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
+
+    def lists(self, use_lm: bool = True) -> bool:
+        """Whether n-best lists of single recognizers join the network: not beside a joint search,
+        which finds what they would (see `JointOptions.alone`)."""
+        return self.joint is None or not use_lm or not self.config.joint.alone
 
     def proposals(self, posteriors: Sequence[Posteriors]) -> list[Hypothesis]:
         """Of one line: what all recognizers together, the language model and the lexicon find
@@ -295,7 +301,7 @@ class Pipeline:
         for i, posteriors in enumerate(heard):
             rows, alternatives = foreign[i] if foreign else ((), ())
             taken = {row.source for row in rows}
-            own, own_alternatives = self.hypotheses(posteriors, written[i])
+            own, own_alternatives = self.hypotheses(posteriors, written[i], self.lists(use_lm))
             if clash := sorted(taken & {row.source for row in own}):
                 raise UsageError(
                     f"engine '{clash[0]}' has the name of our own recognizer: rename it"

@@ -145,6 +145,7 @@ class JointOptions:
     symbol_threshold: float = 1e-3  # symbols that no recognizer ever finds likelier are not tried
     behind: float = 25.0  # nats behind the best prefix of its length at which one is dropped
     patience: float = 8.0  # nats behind the last of the n-best at which the search ends
+    alone: bool = True  # nothing but it proposes: n-best lists of single recognizers are left out
 
     def __post_init__(self) -> None:
         if not (1 <= self.beam <= 4096 and 1 <= self.tries <= 4096 and 1 <= self.n_best <= 256):

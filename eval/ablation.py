@@ -50,7 +50,7 @@ class Variant:
     heard: tuple[str, ...] | None = None  # recognizers, None = all
     silent: tuple[str, ...] = ()
     mode: str = "image+lm"
-    n_best: bool = True
+    n_best: bool = False  # lists of single recognizers, where the joint search proposes
     joint: bool = True
     fitted: bool = True
     guarded: bool = True
@@ -61,7 +61,8 @@ class Variant:
         """The joint search, which is silent without a language model and has no words without the
         list of them."""
         on = self.joint and LANGUAGE not in self.silent
-        return replace(joint, on=on, words=0.0 if "words" in self.silent else joint.words)
+        words = 0.0 if "words" in self.silent else joint.words
+        return replace(joint, on=on, words=words, alone=not self.n_best)
 
     @property
     def file(self) -> str:
@@ -69,13 +70,14 @@ class Variant:
 
 
 def variants(recognizers: Sequence[str], voices: Sequence[str]) -> list[Variant]:
-    """Everything, and everything but one; ``voices`` are those besides the forward model."""
+    """Everything, everything but one, and everything with the n-best lists that the joint search
+    makes superfluous; ``voices`` are those besides the forward model."""
     found = [Variant(FULL)]
     for gone in recognizers:
         left = tuple(r for r in recognizers if r != gone)
         found.append(Variant(f"no {gone}", heard=left))
     found += [
-        Variant("no n-best", n_best=False),
+        Variant("n-best lists too", n_best=True),
         Variant("no joint search", joint=False),
         Variant("no forced scores", mode="text+lm"),
         Variant("no language model", silent=(LANGUAGE,)),
@@ -176,12 +178,9 @@ class Study:
         ]  # fmt: skip
 
     def _of(self, variant: Variant, split: str) -> list[Networks]:
-        """Its networks: without n-best the rows and what the joint search proposes; without images
-        what the recognizers' beams proposed stays."""
+        """Its networks; without images what was proposed from them stays."""
         joint = variant.search(self.bench.pipeline.config.joint)
         found = self.networks(split, LANGUAGE not in variant.silent, joint, variant.heard)
-        if not variant.n_best:
-            return [n._replace(full=n.proposed) for n in found]
         if not variant.mode.startswith("image"):
             return [n._replace(rows=n.full) for n in found]
         return found
@@ -192,7 +191,13 @@ def run(study: Study, wanted: Sequence[Variant], splits: Sequence[str], folder: 
     another."""
     order = sorted(
         wanted,
-        key=lambda v: (v.anew and v.name != FULL, LANGUAGE in v.silent, v.heard or (), not v.joint),
+        key=lambda v: (
+            v.anew and v.name != FULL,
+            LANGUAGE in v.silent,
+            v.heard or (),
+            not v.joint,
+            v.n_best,
+        ),
     )
     for variant in order:
         left = [s for s in splits if not (folder / f"{variant.file}-{s}.jsonl.xz").exists()]

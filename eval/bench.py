@@ -64,9 +64,11 @@ def main(folder: Path | None, pages: int, model: str, rows: int) -> None:
         each = list(zip(*heard, strict=True))
         networks = []
         for mine, wrote in zip(each, written, strict=True):
-            own = timed("decode with the LM", lambda m=mine, w=wrote: pipeline.hypotheses(m, w))
-            networks.append(timed("align", lambda o=own: SumOfPairsAligner().align(*o)))
-            readings.append(own)
+            lists = pipeline.lists()
+            own = timed("decode", lambda m=mine, w=wrote, x=lists: pipeline.hypotheses(m, w, x))
+            more = timed("joint search", lambda m=mine: pipeline.proposals(m))
+            networks.append(timed("align", lambda o=own, m=more: SumOfPairsAligner().align(*o, m)))
+            readings.append(pipeline.hypotheses(mine, wrote))
         forced = pipeline.lines_scorer(each)
         scorer = lambda asked, f=forced: timed("forced scores", lambda: f(asked))  # noqa: E731
         judged = spent["forced scores"]

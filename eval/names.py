@@ -2,10 +2,10 @@
 
     python eval/names.py ../shared/data [--splits test-seen,test-unseen]
 
-From the readings that `eval/ablation.py` and `eval/run.py --model trio --name readers` keep:
-everything against no lexicon (no list of words or names in the judge or in the joint search, fitted
-anew), and against what the same judge writes with language models and lists silent. Writes
-eval/names.md.
+From the readings that `eval/run.py --model trio --name readers` and `eval/ablation.py` keep: what
+the ensemble writes against what the same judge writes with its lists silent, or with all that knows
+language silent; and against an ensemble without a lexicon (no list of words or names in the judge
+or in the joint search), fitted anew. Writes eval/names.md.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ensemble_htr.names import EDGES, words_of  # noqa: E402
 from ensemble_htr.text import graphemes, has_letter, profile  # noqa: E402
 
 HERE = Path(__file__).parent
-SILENT = "language silent"
-WAYS = (FULL, "no lexicon", SILENT)
+NO_LISTS, SILENT, OTHER = "lists silent", "language silent", "no lexicon"
+WAYS = (FULL, NO_LISTS, SILENT, OTHER)
 NEW_NAMES, OLD_NAMES, NEW, DIGITS = (
     "capitalised, in no training line", "capitalised, others", "in no training line", "digits"
 )  # fmt: skip
@@ -124,18 +124,17 @@ def main(data: Path, splits: str, out: Path) -> None:
         "spelled so nowhere in the transcriptions of fr19/train and hands/train.",
     ]
     for split in splits.split(","):
-        rows: dict[str, list[Record]] = {}
-        truth: list[Record] = []
-        _, kept = load(FOLDER / f"readers-{split}.jsonl.xz")
-        rows[SILENT] = kept["ensemble, LM silent"]
-        for way in WAYS[:2]:
-            path = FOLDER / "ablation" / f"{way.replace(' ', '-')}-{split}.jsonl.xz"
-            if path.exists():
-                truth, found = load(path)
-                rows |= found
+        truth, kept = load(FOLDER / f"readers-{split}.jsonl.xz")
+        rows = {
+            FULL: kept["ensemble"],
+            NO_LISTS: kept["ensemble, lists silent"],
+            SILENT: kept["ensemble, LM silent"],
+        }
+        path = FOLDER / "ablation" / f"{OTHER.replace(' ', '-')}-{split}.jsonl.xz"
+        if path.exists():
+            rows |= load(path)[1]
         truth = [r for r in truth if has_letter(r.text)]
-        if FULL in rows:
-            parts.append(f"## {split}\n\n{tables(truth, rows, known)}")
+        parts.append(f"## {split}\n\n{tables(truth, rows, known)}")
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     click.echo("\n\n".join(parts))
 

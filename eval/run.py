@@ -68,6 +68,7 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
         add(VOTE, line.id, pipeline.combine_line(own, use_lm=False).text)
         add("vote + LM, no images", line.id, pipeline.combine_line(own).text)
         add("ensemble, LM silent", line.id, judged[i].without_lm or "")
+        add("ensemble, lists silent", line.id, judged[i].without_lists or "")
         add("ensemble", line.id, judged[i].text, judged[i])
     return rows
 

@@ -117,6 +117,21 @@ def test_the_lm_is_kept_from_text_that_it_does_not_know(load) -> None:  # type: 
     assert french and not other and bits < more
 
 
+def test_lists_of_single_recognizers_join_where_no_joint_search_proposes(load) -> None:  # type: ignore[no-untyped-def]
+    def proposers(pipeline: Pipeline) -> set[str]:
+        _, lines = _first(pipeline)
+        networks = [r.network for r in pipeline.read_lines(lines[:3])]
+        return {s.partition("#")[0] for n in networks if n for s in n.sources if "#" in s}
+
+    pipeline, silent = load(), load(lm=False)
+    nets = {r.name for r in pipeline.recognizers}
+    joint = replace(pipeline.config.joint, alone=False)
+    both = replace(pipeline, config=replace(pipeline.config, joint=joint))
+    assert proposers(pipeline) == {"joint"}
+    assert silent.joint is None and proposers(silent) <= nets and proposers(silent)
+    assert proposers(both) > {"joint"}
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 def test_a_recognizer_that_writes_is_two_voices(load, alpha: float) -> None:  # type: ignore[no-untyped-def]
     pipeline = load(model="trio")

@@ -31,12 +31,10 @@ Seen = Sequence[tuple[Posteriors, ...]]  # of each line, by each recognizer that
 
 
 class Networks(NamedTuple):
-    """A line's network with the alternatives of the beams and what the joint search proposes, that
-    of the engines' rows alone, and that of the rows and the proposals."""
+    """A line's network with all that is proposed, and that of the engines' rows alone."""
 
     full: ConfusionNetwork
     rows: ConfusionNetwork
-    proposed: ConfusionNetwork
 
 
 class Bench:
@@ -157,15 +155,11 @@ def _networks(
     written = pipeline.written(list(zip(*seen, strict=True)))
     found, aligner = [], SumOfPairsAligner()
     for posteriors, wrote in zip(seen, written, strict=True):
-        rows, alternatives = pipeline.hypotheses(posteriors, wrote)
+        lists = pipeline.lists(use_lm=lm is not None)
+        rows, alternatives = pipeline.hypotheses(posteriors, wrote, lists)
         proposals = pipeline.proposals(posteriors) if lm is not None else []
-        found.append(
-            Networks(
-                aligner.align(rows, alternatives, proposals),
-                aligner.align(rows),
-                aligner.align(rows, (), proposals),
-            )
-        )
+        full = aligner.align(rows, alternatives, proposals)
+        found.append(Networks(full, aligner.align(rows)))
     return found
 
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from ensemble_htr.errors import UsageError, did_you_mean
@@ -20,6 +21,7 @@ __all__ = [
     "RULES",
     "Profile",
     "Rules",
+    "fold",
     "graphemes",
     "has_letter",
     "is_number",
@@ -259,6 +261,13 @@ def graphemes(text: str) -> tuple[str, ...]:
         else:
             clusters.append(char)
     return tuple(clusters)
+
+
+@lru_cache(maxsize=65536)
+def fold(token: str) -> str:
+    """``token`` without case and accents (canonical decomposition, marks dropped, case-folded)."""
+    base = "".join(c for c in unicodedata.normalize("NFD", token) if not unicodedata.combining(c))
+    return (base or token).casefold()
 
 
 def has_letter(text: str) -> bool:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ensemble_htr import jit
 from ensemble_htr.align.band import FULL, Band, Found, search
-from ensemble_htr.align.costs import AlignOptions, Costs, fold
+from ensemble_htr.align.costs import AlignOptions, Costs
 from ensemble_htr.align.profile import half_needed
+from ensemble_htr.text import fold
 from ensemble_htr.types import EPSILON
 
 __all__ = ["align", "pays", "warm"]

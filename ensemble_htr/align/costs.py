@@ -7,13 +7,12 @@ ties are real ties: the alignment then cannot depend on the order of floating-po
 from __future__ import annotations
 
 import math
-import unicodedata
 from dataclasses import dataclass, fields
-from functools import lru_cache
 
+from ensemble_htr.text import fold
 from ensemble_htr.types import EPSILON
 
-__all__ = ["UNIT", "AlignOptions", "Costs", "fold"]
+__all__ = ["UNIT", "AlignOptions", "Costs"]
 
 UNIT = 64  # integer steps per cost of 1.0
 
@@ -56,13 +55,6 @@ class AlignOptions:
                     f"pairs: wanted two letters that differ and a share in 0 to 1, "
                     f"found {(a, b, share)}"
                 )
-
-
-@lru_cache(maxsize=65536)
-def fold(token: str) -> str:
-    """``token`` without case and accents (canonical decomposition, marks dropped, case-folded)."""
-    base = "".join(c for c in unicodedata.normalize("NFD", token) if not unicodedata.combining(c))
-    return (base or token).casefold()
 
 
 class Costs:

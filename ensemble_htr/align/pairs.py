@@ -9,7 +9,7 @@ from itertools import permutations
 
 from rapidfuzz.distance import Levenshtein
 
-from ensemble_htr.align.costs import fold
+from ensemble_htr.text import fold
 
 __all__ = ["learn_pairs"]
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.align.band import Band, search
-from ensemble_htr.align.costs import AlignOptions, Costs, fold
+from ensemble_htr.align.costs import AlignOptions, Costs
+from ensemble_htr.text import fold
 from ensemble_htr.types import EPSILON
 
 __all__ = ["INSERT", "MATCH", "SKIP", "Profile", "columns_of", "half_needed", "solve"]

@@ -43,10 +43,11 @@ from ensemble_htr.combine.case import (
 )
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
 from ensemble_htr.combine.language import Backward, Speaker
-from ensemble_htr.combine.model import JudgeModel, Mode
+from ensemble_htr.combine.model import BACKWARD, JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.combine.words import Sight, written
 from ensemble_htr.protocols import LanguageModel, TextVoice
+from ensemble_htr.text import fold, is_number
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
 __all__ = ["Case", "ImageScorer", "Judge", "LinesScorer"]
@@ -217,30 +218,48 @@ def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
 
 
 def chosen_of(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> list[str]:
-    """The token of each slot: that of the largest mass. A word that lists change against what would
-    be read without them must be likelier by ``mode.list_guard`` nats, as a whole, or the word
-    without lists is kept; then so for language as a whole and ``mode.guard``."""
-    best = _heaviest(mass)
+    """The token of each slot: that of the largest ``mass``, but for words that are guarded.
+
+    A word that language changes, against what would be read without it, must be likelier, as a
+    whole, by ``mode.guard`` nats. A word that lists of words and names change, against what would
+    be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats. Lists
+    know no spelling and no number, and like short words: what they would change in case, accents
+    and marks alone, shorten, or change in a word with a number, is left as it is.
+    """
     if mode.listed:
-        best = _guarded(case, mode, best, mode.unlisted(), mode.list_guard)
-    if mode.speaks:
-        best = _guarded(case, mode, best, mode.mute(), mode.guard)
+        plain = mode.unlisted()
+        old = chosen_of(case, plain, arc_masses(case, plain))
+        return _with_lists(case, mode, old, _heaviest(mass))
+    best = _heaviest(mass)
+    if mode.guard <= 0 or not mode.speaks:
+        return best
+    old = _heaviest(arc_masses(case, mode.mute()))
+    if old == best:
+        return best
+    sight = sight_of(case, mode, [{}] * len(best))
+    for start, stop in _changed(old, best):
+        before, after = (sight.same(way, start, stop)[0][0] for way in (old, best))
+        if after - before < mode.guard:
+            best[start:stop] = old[start:stop]
     return best
 
 
-def _guarded(case: Case, mode: Mode, best: list[str], silent: Mode, guard: float) -> list[str]:
-    """``best`` with the words of ``silent`` where its own are not likelier by ``guard`` nats."""
-    if guard <= 0:
-        return best
-    plain = _heaviest(arc_masses(case, silent))
-    if plain == best:
-        return best
-    sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
-    for start, stop in _changed(plain, best):
-        old, _ = sight.same(plain, start, stop)
-        new, _ = sight.same(best, start, stop)
-        if new[0] - old[0] < guard:
-            kept[start:stop] = plain[start:stop]
+def _with_lists(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
+    """``old`` with those words of ``best`` that lists may change."""
+    if old == best:
+        return old
+    weights = [mode.voices.get(v, 0.0) * (v != BACKWARD) for v in case.voices]
+    told, scores = case.said @ np.array(weights), case.scores(mode)
+    sight, kept = sight_of(case, mode, [{}] * len(best)), list(old)
+    for start, stop in _changed(old, best):
+        if _not_for_lists(old[start:stop], best[start:stop]):
+            continue
+        ways = [sight.along(way, start, stop) for way in (old, best)]
+        if not all(map(np.any, ways)):
+            continue  # no path goes so
+        before, after = (told[np.where(way, scores, -np.inf).argmax()] for way in ways)
+        if after - before >= mode.list_guard:
+            kept[start:stop] = best[start:stop]
     return kept
 
 
@@ -253,6 +272,14 @@ def _changed(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     cuts = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a == b and a.isspace()]
     bounds = zip([-1, *cuts], [*cuts, len(old)], strict=True)
     return [(a + 1, b) for a, b in bounds if old[a + 1 : b] != new[a + 1 : b]]
+
+
+def _not_for_lists(old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether two words differ in case, accents and marks alone, the second is shorter, or one
+    holds a number."""
+    old, new = ([t for t in word if t != EPSILON] for word in (old, new))
+    letters = [[fold(t) for t in word if t[0].isalpha()] for word in (old, new)]
+    return letters[0] == letters[1] or len(new) < len(old) or any(map(is_number, (*old, *new)))
 
 
 def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> tuple[ArcTable, Sight]:

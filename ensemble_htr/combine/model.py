@@ -39,7 +39,7 @@ class Mode:
     length: float = 0.0
     voices: Mapping[str, float] = field(default_factory=dict)  # by `protocols.TextVoice.name`
     guard: float = 0.0  # nats by which a word that language changed must be likelier (`mute`)
-    list_guard: float = 0.0  # the same for what lists alone changed (`unlisted`)
+    list_guard: float = 0.0  # nats by which lists must like better what they alone changed
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))

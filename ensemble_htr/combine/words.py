@@ -62,10 +62,17 @@ class Sight:
     def same(self, chosen: Sequence[str], start: int, stop: int) -> tuple[Floats, float]:
         """Logs of the ``masses`` of the paths that go the chosen way through these slots, and the
         share of the engines that do."""
-        way = [n[t] for n, t in zip(self.numbers[start:stop], chosen[start:stop], strict=True)]
-        along = (self.paths[:, start:stop] == way).all(axis=1)
-        held = (self.rows[:, start:stop] == way).all(axis=1)
+        along = self.along(chosen, start, stop)
+        held = (self.rows[:, start:stop] == self._way(chosen, start, stop)).all(axis=1)
         return np.log(np.maximum(self.masses @ along, _FAINT)), float(held.mean())
+
+    def along(self, chosen: Sequence[str], start: int, stop: int) -> NDArray[np.bool_]:
+        """Which paths go the chosen way through these slots."""
+        way = self._way(chosen, start, stop)
+        return np.asarray((self.paths[:, start:stop] == way).all(axis=1))
+
+    def _way(self, chosen: Sequence[str], start: int, stop: int) -> list[int]:
+        return [n[t] for n, t in zip(self.numbers[start:stop], chosen[start:stop], strict=True)]
 
     def said(self, chosen: Sequence[str], slots: Sequence[int]) -> list[float]:
         """What the language model says of the tokens in these slots."""

@@ -17,7 +17,7 @@ __all__ = ["BROKEN", "fit_guard"]
 
 GUARDS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # nats
 BROKEN = 0.1  # words broken for each that is fixed, at most
-_COST = 0.01
+_COST = 0.02
 
 
 def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:

@@ -15,12 +15,13 @@ from rapidfuzz.distance import Levenshtein
 
 import ensemble_htr.align.profile as programme
 from ensemble_htr.align.band import corridor, diagonal
-from ensemble_htr.align.costs import UNIT, AlignOptions, Costs, fold
+from ensemble_htr.align.costs import UNIT, AlignOptions, Costs
 from ensemble_htr.align.exact import align_three
 from ensemble_htr.align.network import align_strings, sum_of_pairs
 from ensemble_htr.align.pairs import learn_pairs
 from ensemble_htr.align.profile import INSERT, MATCH, SKIP, Profile, columns_of, half_needed, solve
 from ensemble_htr.metrics import anchors
+from ensemble_htr.text import fold
 
 UNIT_COSTS = AlignOptions(gap=1, substitution=1, space=1, fold=1)
 LINE = st.text(alphabet="abAé ", max_size=9).map(tuple)

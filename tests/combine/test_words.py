@@ -129,7 +129,7 @@ class Fond:
 
 
 def listed(word: str, *readings: str) -> tuple[Case, Mode]:
-    mode = replace(MODE, voices={"list": 3.0}, language=0.0, length=0.0, vote_default=0.5)
+    mode = replace(MODE, voices={"list": 2.5}, language=0.0, length=0.0, vote_default=0.5)
     judge = Judge(JudgeModel(modes={"text+lm": mode}), Bigram(), [Fond(word)])
     rows = [Hypothesis(f"e{i}", tuple(text)) for i, text in enumerate(readings)]
     return judge.case(SumOfPairsAligner().align(rows)), mode
@@ -161,6 +161,33 @@ def test_a_guard_of_lists_is_fitted_where_they_break_words_and_not_where_they_me
         fitted = fit_guard(items(truth), mode)
         assert (fitted.list_guard > 0) == (truth == "aa")
         assert "".join(chosen_of(found, fitted, arc_masses(found, fitted))) == truth
+
+
+@given(texts, texts, texts)
+def test_lists_know_no_spelling_no_number_and_shorten_nothing(
+    one: str, two: str, word: str
+) -> None:
+    """Words of what lists changed are as long at least, have no number, and other letters."""
+    found, mode = listed(word, one, two, two)
+    if not found.network.slots:
+        return
+    chosen, plain = (
+        "".join(chosen_of(found, m, arc_masses(found, m))) for m in (mode, mode.unlisted())
+    )
+    if chosen != plain:
+        assert len(chosen) >= len(plain) and "1" not in set(chosen.split(" ")) ^ set(
+            plain.split(" ")
+        )
+
+
+def test_lists_leave_accents_marks_and_numbers_alone() -> None:
+    for word, read in (("aë", "ae"), ("Ab", "ab"), ("dem^t", "demt"), ("6e", "be"), ("a", "ab")):
+        found, mode = listed(word, read, word)
+        silent = replace(mode, votes={"e0": 0.6, "e1": 0.5})
+        assert "".join(chosen_of(found, silent, arc_masses(found, silent))) == read
+    found, mode = listed("cb", "ab", "cb")
+    silent = replace(mode, votes={"e0": 0.6, "e1": 0.5})
+    assert "".join(chosen_of(found, silent, arc_masses(found, silent))) == "cb"
 
 
 def test_a_language_model_is_no_list() -> None:

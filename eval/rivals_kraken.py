@@ -1,0 +1,178 @@
+"""kraken's side of `rivals.py`: runs in kraken's own environment and never imports ensemble_htr.
+
+    PYTHON rivals_kraken.py train FOLDER --hours H      trains the default recognizer, resumes
+    PYTHON rivals_kraken.py read FOLDER LIST OUT        reads images of lines, one JSON row each
+
+torchvision's published wheels are made for CUDA builds of torch. Beside a CPU build the operators
+that they register fail to load; their names are declared here before kraken is imported (it never
+calls them).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+SEED = 11
+STRETCH = 500  # lines between two checkpoints, an "epoch" of Lightning's
+CHECKED = 200  # lines of val that the curve is drawn from
+EVERY = 8  # stretches between two checks of val
+
+
+NAMES = (
+    "nms", "qnms", "roi_align", "qroi_align", "_roi_align_backward", "roi_pool",
+    "_roi_pool_backward", "ps_roi_align", "_ps_roi_align_backward", "ps_roi_pool",
+    "_ps_roi_pool_backward", "deform_conv2d", "_deform_conv2d_backward",
+)  # fmt: skip
+
+
+def declare_operators() -> None:
+    """The operators that torchvision's Python half names while it is imported; none is ever
+    called, so what they take and give does not matter."""
+    library = torch.library.Library("torchvision", "DEF")
+    for name in NAMES:
+        library.define(f"{name}(Tensor a) -> Tensor")
+    globals()["_LIBRARY"] = library  # as long as it lives, they are known
+
+
+def train(folder: Path, hours: float) -> None:
+    """Train on ``folder/train.txt`` (paths of images with ``.gt.txt``) until ``hours`` of this
+    process's processor time, those of earlier runs included, are spent on it. The time of checking
+    val is counted apart. Default network and options, one line a step as its default is."""
+    from kraken.configs import VGSLRecognitionTrainingConfig, VGSLRecognitionTrainingDataConfig
+    from kraken.train import KrakenTrainer
+    from kraken.train.vgsl import VGSLRecognitionDataModule, VGSLRecognitionModel
+    from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED + int(time.time()))
+    last, log = folder / "run" / "last.ckpt", folder / "run" / "log.jsonl"
+    told = [json.loads(row) for row in log.read_text().splitlines()] if log.is_file() else []
+    spent = told[-1]["seconds"] if told else 0.0
+    checking = told[-1]["checking"] if told else 0.0
+    lines = told[-1]["lines"] if told else 0
+    if spent >= 3600 * hours:
+        return
+
+    class Count(Callback):
+        """Counts lines and processor time, logs, ends the training."""
+
+        def __init__(self) -> None:
+            self.spent, self.checking, self.lines = spent, checking, lines
+            self.mark, self.loss = time.process_time(), 0.0
+
+        def _lap(self) -> float:
+            now = time.process_time()
+            lap, self.mark = now - self.mark, now
+            return lap
+
+        def on_train_start(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
+            self._lap()
+
+        def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:  # type: ignore[no-untyped-def]
+            self.spent += self._lap()
+            self.lines += len(batch["target_lens"])
+            loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+            self.loss += float(loss) / STRETCH
+
+        def on_validation_start(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
+            self.spent += self._lap()
+
+        def on_validation_end(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
+            self.checking += self._lap()
+            self._log(float(trainer.callback_metrics["val_accuracy"]))
+
+        def on_train_epoch_end(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
+            self.spent += self._lap()
+            trainer.save_checkpoint(last.with_suffix(".part"))
+            os.replace(last.with_suffix(".part"), last)
+            self.spent += self._lap()
+            self._log(None)
+            self.loss = 0.0
+            if self.spent >= 3600 * hours:
+                trainer.should_stop = True
+
+        def _log(self, accuracy: float | None) -> None:
+            row = {"lines": self.lines, "seconds": round(self.spent, 1), "loss": self.loss,
+                   "checking": round(self.checking, 1)}  # fmt: skip
+            if accuracy is not None:
+                row["val_accuracy"] = accuracy
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            print(json.dumps(row), file=sys.stderr, flush=True)
+
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    kind = VGSLRecognitionTrainingDataConfig
+    data = kind(
+        training_data=_listed(folder / "train.txt"),
+        evaluation_data=random.Random(SEED).sample(_listed(folder / "val.txt"), CHECKED),
+        format_type="path",
+        linetype="baselines",  # the lines were straightened along their baselines
+        num_workers=0,
+        normalization="NFC",
+    )
+    config = VGSLRecognitionTrainingConfig(quit="fixed", epochs=1 << 20, batch_size=1)
+    keep = ModelCheckpoint(
+        dirpath=folder / "run", monitor="val_metric", mode="max", save_top_k=1,
+        filename="best", enable_version_counter=False,
+    )  # fmt: skip
+    trainer = KrakenTrainer(
+        accelerator="cpu", devices=1, precision=config.precision, max_epochs=1 << 20,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        gradient_clip_val=config.gradient_clip_val, limit_train_batches=STRETCH,
+        check_val_every_n_epoch=EVERY, callbacks=[Count(), keep],
+    )  # fmt: skip
+    module = VGSLRecognitionDataModule(data)
+    if last.is_file():
+        model = VGSLRecognitionModel.load_from_checkpoint(last, config=config, weights_only=False)
+        trainer.fit(model, module, ckpt_path=str(last))
+    else:
+        with trainer.init_module(empty_init=True):
+            model = VGSLRecognitionModel(config)
+        trainer.fit(model, module)
+
+
+def read(folder: Path, listed: Path, out: Path) -> None:
+    """Read the images that ``listed`` names with the weights that were best on val; greedy, as
+    kraken does. A row has the text, and processor seconds where the network is at work."""
+    from kraken.configs import RecognitionInferenceConfig
+    from kraken.lib.dataset import ImageInputTransforms
+    from kraken.train.vgsl import VGSLRecognitionModel
+    from PIL import Image
+
+    torch.set_num_threads(1)
+    best = folder / "run" / "best.ckpt"
+    model = VGSLRecognitionModel.load_from_checkpoint(best, weights_only=False)
+    net = model.net.eval()
+    _, channels, height, width = net.input
+    shaped = ImageInputTransforms(1, height, width, channels, (16, 0), valid_norm=False)
+    decode = RecognitionInferenceConfig().decoder
+    with open(out, "w", encoding="utf-8") as file, torch.inference_mode():
+        for path in _listed(listed):
+            image = Image.open(path).convert("L")
+            begun = time.process_time()
+            ready = shaped(image)[None]
+            said, lengths = net(ready, torch.tensor([ready.shape[3]]))
+            (found,) = decode(said.squeeze(2), lengths)
+            text = "".join(c[0] for c in net.codec.decode(found))
+            seconds = time.process_time() - begun
+            file.write(json.dumps({"text": text, "seconds": seconds}, ensure_ascii=False) + "\n")
+
+
+def _listed(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+if __name__ == "__main__":
+    declare_operators()
+    verb, place, *rest = sys.argv[1:]
+    if verb == "train":
+        train(Path(place), float(rest[rest.index("--hours") + 1]))
+    else:
+        read(Path(place), Path(rest[0]), Path(rest[1]))

@@ -3,6 +3,7 @@
     python eval/rivals.py lines ../shared/data --work FOLDER    images of lines, as all read
     python eval/rivals.py kraken --work FOLDER [--hours 4.1]    makes its environment, trains
     python eval/rivals.py read --work FOLDER                    both read val and the tests
+    python eval/rivals.py speed --work FOLDER                   writes eval/rivals_speed.md
     python eval/rivals.py table --work FOLDER                   writes eval/rivals.md
 
 Everybody gets the lines that our recognizers get: cut from the same pages, straightened along
@@ -19,12 +20,15 @@ import json
 import random
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 import cv2
+import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -162,6 +166,51 @@ def tesseract(image: str) -> str:
     command = ["tesseract", image, "-", "-l", "fra", "--psm", "13"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return " ".join(done.stdout.split())
+
+
+@main.command()
+@work_option
+@click.option("--count", default=200, show_default=True, help="Lines of val.")
+def speed(work: Path, count: int) -> None:
+    """Lines per second of one core's time: kraken, each of our recognizers, our ensembles."""
+    import torch
+
+    from ensemble_htr.align import compiled
+    from ensemble_htr.pipeline import Pipeline, PipelineOptions
+    from ensemble_htr.types import Line
+
+    torch.set_num_threads(1)
+    rows = _rows(work, "val")
+    rows = rows[:: max(1, len(rows) // count)][:count]
+    lines = [Line(r["id"], image=255 - cv2.imread(r["image"], cv2.IMREAD_GRAYSCALE)) for r in rows]
+    _write_list(work / "speed.txt", rows)
+    out = work / "speed.jsonl"
+    child = [str(_python(work)), str(HERE / "rivals_kraken.py"), "read", str(work)]
+    subprocess.run([*child, str(work / "speed.txt"), str(out)], check=True)
+    spent = {"kraken's network": sum(json.loads(x)["seconds"] for x in out.open())}
+    compiled.warm()
+    for name in ("default", "trio"):
+        pipeline = Pipeline.load(PipelineOptions(model=name))
+        pipeline.read_lines(lines[:16])
+        if name == "trio":
+            for recognizer in pipeline.recognizers:
+                begun = time.process_time()
+                recognizer.posteriors(lines)
+                spent[f"our {recognizer.name}"] = time.process_time() - begun
+        begun = time.process_time()
+        pipeline.read_lines(lines)
+        spent[f"ensemble {name}"] = time.process_time() - begun
+    text = [
+        "# Speed beside kraken",
+        f"`python eval/rivals.py speed` on {date.today()}, commit {commit()}: {len(lines)} lines "
+        "of val, cut already, in one run, a core each (processor time). kraken's network and our "
+        "recognizers give posteriors and a greedy reading, the ensembles everything.",
+        "| | lines/s | beside kraken |\n|---|---|---|",
+    ]
+    base = spent["kraken's network"]
+    table = [f"| {n} | {len(lines) / x:.1f} | {base / x:.1f} |" for n, x in spent.items()]
+    atomic_write(HERE / "rivals_speed.md", "\n\n".join(text) + "\n" + "\n".join(table) + "\n")
+    click.echo("\n".join(table))
 
 
 @main.command()

@@ -182,7 +182,7 @@ def speed(work: Path, count: int) -> None:
     torch.set_num_threads(1)
     rows = _rows(work, "val")
     rows = rows[:: max(1, len(rows) // count)][:count]
-    lines = [Line(r["id"], image=255 - cv2.imread(r["image"], cv2.IMREAD_GRAYSCALE)) for r in rows]
+    lines = [Line(r["id"], image=255 - np.asarray(Image.open(r["image"]))) for r in rows]
     _write_list(work / "speed.txt", rows)
     out = work / "speed.jsonl"
     child = [str(_python(work)), str(HERE / "rivals_kraken.py"), "read", str(work)]

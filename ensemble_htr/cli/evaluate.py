@@ -59,8 +59,8 @@ def evaluate(
     """
     from ensemble_htr.evaluate import evaluate as score
 
-    if not profiles:
-        profiles = (_profile_of(language),)
+    if not profiles or profiles[0] == "all":
+        profiles = (_profile_of(language), *profiles)
     options = _options(ground_truth, profiles, engines, lexicon)
     named = [_system(s) for s in systems]
     report = score(ground_truth, named, profiles[0], letters, options=options)

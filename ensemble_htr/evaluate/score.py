@@ -124,6 +124,7 @@ def score_records(
     for name, (matching, cut) in matched.items():
         found.append(work.system(name, matching.extra, cut, found[:1], statistics))
         notices += _notices(found[-1])
+    notices += _alike(found, source)
     if found:
         notices += _cluster_notices(found[0], source)
     return Report(
@@ -327,8 +328,27 @@ def _cluster_notices(system: SystemReport, source: str) -> list[str]:
     return []
 
 
+def _alike(systems: Sequence[SystemReport], source: str) -> list[str]:
+    """Systems whose readings are copies: of the ground truth, or of one another."""
+    notices = []
+    for system in systems:
+        if all(line.reading == line.reference for line in system.lines):
+            notices.append(f"{system.name}: reads every line as {source} does; is it a copy?")
+    for one, two in itertools.combinations(systems, 2):
+        pairs = zip(one.lines, two.lines, strict=True)
+        if all(a.reading == b.reading for a, b in pairs):
+            notices.append(f"{one.name} and {two.name} read every line the same; is one a copy?")
+    return notices
+
+
 def _notices(system: SystemReport) -> list[str]:
     notices = []
+    if cut := system.unordered.recut:
+        count = "1 page" if len(cut) == 1 else f"{len(cut)} pages"
+        notices.append(
+            f"{system.name}: {count} with no line id of the ground truth, aligned as one text "
+            f"each: {_few(cut)}"
+        )
     if system.missing:
         notices.append(
             f"{system.name}: {_lines(len(system.missing))} of {len(system.lines)} missing, scored "
@@ -338,6 +358,7 @@ def _notices(system: SystemReport) -> list[str]:
         notices.append(
             f"{system.name}: {_lines(len(system.extra))} not in the ground truth, not scored: "
             f"{_few(system.extra)}"
+            + ("; lines are found by their ids, are these others?" if system.missing else "")
         )
     return notices
 

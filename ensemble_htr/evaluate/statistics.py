@@ -82,8 +82,12 @@ class Statistics:
             letters_cer=self._paired(letters, lambda line: line.characters),
             letters_wer=self._paired(letters, lambda line: line.words),
             p=p,
-            verdict=verdict(name, first.name, cer, p),
+            verdict=verdict(name, first.name, cer, p, self._units(scored)),
         )
+
+    def _units(self, pairs: Sequence[tuple[LineScore, LineScore]]) -> tuple[str, int]:
+        unit, labels = _clusters([one for one, _ in pairs])
+        return unit, len(set(labels))
 
     def _paired(
         self,
@@ -107,13 +111,20 @@ class Statistics:
         return [c.edits for c in counts], [c.over(self.denominator) for c in counts]
 
 
-def verdict(name: str, other: str, cer: Estimate, p: float) -> str:
+def verdict(
+    name: str, other: str, cer: Estimate, p: float, units: tuple[str, int] = ("", 0)
+) -> str:
     """The difference of two systems (``name`` minus ``other``) in a sentence. It says that one is
-    better only if both the interval and the permutation test do."""
+    better only if both the interval and the permutation test do. ``units``: what was drawn
+    together, and how many there are; of few the test can never tell."""
     points = [f"{100 * v:+.2f}".replace("-", "−") for v in (cer.value, cer.low, cer.high)]
     chance = f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
     figures = f"{points[0]} points of CER, {LEVEL:.0%} [{points[1]}, {points[2]}], {chance}"
     if cer.low <= 0.0 <= cer.high or p > 1 - LEVEL:
+        unit, count = units
+        least = 2.0 ** (1 - count)  # of two-sided sign flips
+        if count and least > 1 - LEVEL and not cer.low <= 0.0 <= cer.high:
+            figures += f", which is never below {least:.3g} with {count} {unit}s: give more"
         return f"These documents cannot tell {name} from {other}: {figures}."
     return (
         f"{name} is {'better' if cer.value < 0 else 'worse'} than {other} on these documents: "

@@ -40,7 +40,9 @@ def to_text(report: Report, per_document: bool = False) -> str:
         blocks += [_confidences(report), _review(report)]
     if per_document:
         blocks.append(_documents(report))
-    text = "\n\n".join(blocks)  # names and texts come from files: nothing that a terminal obeys
+    text = "\n\n".join(
+        filter(None, blocks)
+    )  # names and texts come from files: nothing that a terminal obeys
     return "".join(
         c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
     )
@@ -160,6 +162,8 @@ def _spread(report: Report) -> str:
 
 def _errors(report: Report) -> str:
     kinds = [k for k in report.systems[0].slips if any(s.slips[k] for s in report.systems)]
+    if not kinds:
+        return ""
     rows = [["errors by kind, % of all", *(_cut(s.name) for s in report.systems)]]
     for kind in kinds:
         shares = [s.slips[kind] / max(1, s.overall.characters.edits) for s in report.systems]
@@ -267,7 +271,7 @@ def _confidences(report: Report) -> str:
 
 def _review(report: Report) -> str:
     rows = [["checking lines, least sure first", "errors in 20 %",
-             *(f"lines for {t:.0%}" for t in TARGETS)]]  # fmt: skip
+             *(f"read for CER ≤ {t:.0%}" for t in TARGETS)]]  # fmt: skip
     for s in report.systems:
         if (found := s.confidences.lines) is not None:
             needed = ["-" if share is None else f"{share:.0%}" for share in found.review.needed]

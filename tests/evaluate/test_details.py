@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ensemble_htr.errors import InputError, UsageError
 from ensemble_htr.evaluate import Options, confidences, facts_of, read_lexicon, score_records
 from ensemble_htr.evaluate.groups import Facts, LineFacts
+from ensemble_htr.evaluate.statistics import verdict
 from ensemble_htr.evaluate.words import WordTally, word_kinds
 from ensemble_htr.io.records import Record
-from ensemble_htr.metrics import Counts, alignment_pairs
+from ensemble_htr.metrics import Counts, Estimate, alignment_pairs
 from ensemble_htr.text import PROFILES, graphemes, profile
 
 ARCHIVE = profile("fr-archive")
@@ -224,3 +225,31 @@ def test_verdicts_say_what_the_figures_say() -> None:
     mixed = lines(["xxcdefghij"] * 6 + ["xxxdefghij"] * 3 + ["xbcdefghij"] * 3, docs)
     found = score_records(truth, {"bad": bad, "mixed": mixed}, ARCHIVE).systems[1].difference
     assert found is not None and found.verdict.startswith("These documents cannot tell mixed from")
+
+
+def test_copies_are_noticed() -> None:
+    truth = [Record(f"l{i}", text, "p", "d") for i, text in enumerate(("un mot", "deux"))]
+    other = [Record("l0", "un mot", "p", "d"), Record("l1", "deus", "p", "d")]
+    systems = {"a": truth, "b": other, "c": other}
+    notices = score_records(truth, systems, profile("nfc")).notices
+    assert "a: reads every line as ground truth does; is it a copy?" in notices
+    assert "b and c read every line the same; is one a copy?" in notices
+    assert sum("copy" in notice for notice in notices) == 2
+
+
+def test_lines_of_other_ids_are_told() -> None:
+    truth = [Record(f"l{i}", text, "p", "d") for i, text in enumerate(("un mot", "deux"))]
+    some = [Record("l0", "un mot", "p", "d"), Record("x1", "deux", "p", "d")]
+    none = [Record(f"x{i}", line.text, "p", "d") for i, line in enumerate(truth)]
+    notices = score_records(truth, {"some": some, "none": none}, profile("nfc")).notices
+    assert any("p/x1; lines are found by their ids" in n for n in notices)
+    assert any(n.startswith("none: 1 page with no line id of the ground truth") for n in notices)
+
+
+def test_a_test_that_can_never_tell_says_so() -> None:
+    sure = Estimate(0.02, 0.01, 0.03)
+    told = verdict("b", "a", sure, 0.125, ("document", 4))
+    assert told.startswith("These documents cannot tell b from a")
+    assert told.endswith("p = 0.125, which is never below 0.125 with 4 documents: give more.")
+    assert "never" not in verdict("b", "a", sure, 0.2, ("document", 9))
+    assert "better" not in verdict("b", "a", sure, 0.01, ("document", 9))

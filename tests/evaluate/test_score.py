@@ -72,7 +72,8 @@ def test_lines_that_are_missing_extra_or_unread() -> None:
     assert report.notices == (
         "ground truth: 1 line with XXX not scored",
         "ours: 2 lines of 3 missing, scored as empty: p/3, p/4",
-        "ours: 1 line not in the ground truth, not scored: p/9",
+        "ours: 1 line not in the ground truth, not scored: p/9; lines are found by their ids, are "
+        "these others?",
         "ground truth: only 2 documents: the intervals are wide and rough, and other documents "
         "may well lie outside them",
     )

@@ -333,11 +333,12 @@ def table(work: Path) -> None:
         scores(reports),
         *kraken_notes(reports, state, budget, sample_cer(work, "val")),
         f"Published for kraken's default network: {PUBLISHED} % on register pages of these "
-        "archives, trained on 42,107 lines for 23 epochs on a GPU. These are other pages, and more "
-        "of the kind that it was trained on.",
+        "archives, trained on 42,107 lines for 23 epochs on a GPU. Those are other pages "
+        "than these: a reference, not a rival.",
         "## Learning curves\n\n![CER on val over core-hours](rivals.png)",
         "kraken by its own count on 200 lines of val, the same every time; ours greedy on all "
-        "of val. Core-hours are those of training alone, on a machine that other work shared.",
+        "of val. Core-hours are those of training alone: kraken's of its processor's time, ours of "
+        "the clock, on one thread beside other work, so that kraken has rather more than ours.",
         curves(theirs, ours),
         "Lines: "
         + ", ".join(f"{split} {facts[split]['sha256'][:12]}" for split in facts)

@@ -100,9 +100,10 @@ def kraken_notes(
     return [
         f"kraken read with the weights of {state.best_lines:,} lines "
         f"({state.best_seconds / 3600:.2f} core-hours), the best on its part of val: CER "
-        f"{100 * state.best_cer:.2f} % by its own count, {100 * ours:.2f} % by ours, so the curves "
-        f"below compare. Checking val took it another {state.checking / 3600:.2f} core-hours, not "
-        f"counted. Errors of `trio` for 100 of kraken's: {', '.join(halves)}."
+        f"{100 * state.best_cer:.2f} % by its own count, {100 * ours:.2f} % by ours (the curves "
+        "below are by its own). Checking val took it another "
+        f"{state.checking / 3600:.2f} core-hours, not counted. Errors of `trio` for 100 of "
+        f"kraken's: {', '.join(halves)}."
     ]
 
 

@@ -75,7 +75,7 @@ HERE = Path(__file__).parent
 TRAIN, SHARE = ("fr19/train", "hands/train"), 0.2
 SPLITS = ("val", "test-seen", "test-unseen")
 HEIGHT = 120
-TORCH = "torch==2.13.0"
+TORCH = ("torch==2.13.0", "torchvision==0.28.0")  # one release: no other torch is fetched
 PSM = 13  # tesseract's page segmentation mode: one line, no tricks (see `psm`)
 BEST = "crnn"  # our best single net: its processor hours are kraken's
 work_option = click.option("--work", required=True, type=click.Path(path_type=Path))
@@ -143,9 +143,8 @@ def _python(work: Path) -> Path:
     python = folder / "bin" / "python"
     if not (folder / ".ready").is_file():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        for packages in ([TORCH], ["kraken"], ["--force-reinstall", "--no-deps", TORCH]):
-            command = [str(python), "-m", "pip", "install", "--quiet", *packages]
-            subprocess.run(command, check=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", *TORCH, "kraken"]
+        subprocess.run(command, check=True)
         (folder / ".ready").touch()
     return python
 
@@ -323,11 +322,12 @@ def table(work: Path) -> None:
     theirs = read_rows(work / "run" / "log.jsonl")
     ours = read_rows(HERE.parent / "models" / BEST / "log.jsonl")
     facts = json.loads((work / "facts.json").read_text())
-    versions = {"kraken": _version(work), "torch": TORCH, "tesseract": _first_line("tesseract")}
+    versions = {name: _version(work, name) for name in ("kraken", "torch", "torchvision")}
+    versions["tesseract"] = _first_line("tesseract")
     text = [
         "# Other recognizers on the same lines",
         f"`python eval/rivals.py table --work FOLDER` on {date.today()}, commit {commit()}; "
-        f"{', '.join(f'{n} {v}' for n, v in versions.items() if n != 'torch')}. Lines with a "
+        f"{', '.join(f'{n} {v}' for n, v in versions.items())}. Lines with a "
         "letter, profile fr-archive, 95 % intervals by document.",
         (__doc__ or "").split("\n\n", 2)[2].strip(),
         scores(reports),
@@ -362,8 +362,8 @@ def _state(work: Path, split: str) -> Training | None:
     return Training(**json.loads(path.read_text())) if path.is_file() else None
 
 
-def _version(work: Path) -> str:
-    code = "from importlib.metadata import version; print(version('kraken'))"
+def _version(work: Path, package: str) -> str:
+    code = f"from importlib.metadata import version; print(version('{package}'))"
     return subprocess.check_output([str(_python(work)), "-c", code], text=True).strip()
 
 

@@ -15,9 +15,9 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-import torch
+from typing import Any
 
 SEED = 11
 STRETCH = 500  # lines between two checkpoints, an "epoch" of Lightning's
@@ -35,16 +35,61 @@ NAMES = (
 def declare_operators() -> None:
     """The operators that torchvision's Python half names while it is imported; none is ever
     called, so what they take and give does not matter."""
+    import torch
+
     library = torch.library.Library("torchvision", "DEF")
     for name in NAMES:
         library.define(f"{name}(Tensor a) -> Tensor")
     globals()["_LIBRARY"] = library  # as long as it lives, they are known
 
 
+class Budget:
+    """Processor seconds and lines of a training, those of earlier stretches included: training
+    counts, checking val is counted apart. What an interruption loses is not counted."""
+
+    def __init__(
+        self, log: Sequence[Mapping[str, Any]], clock: Callable[[], float] = time.process_time
+    ) -> None:
+        last = log[-1] if log else {"seconds": 0.0, "checking": 0.0, "lines": 0}
+        self.spent, self.checking = float(last["seconds"]), float(last["checking"])
+        self.lines, self._clock, self._mark = int(last["lines"]), clock, clock()
+
+    def skip(self) -> None:
+        """What went by since the last call was neither."""
+        self._mark = self._clock()
+
+    def trained(self, lines: int = 0) -> None:
+        self.spent += self._lap()
+        self.lines += lines
+
+    def checked(self) -> None:
+        self.checking += self._lap()
+
+    def _lap(self) -> float:
+        now = self._clock()
+        lap, self._mark = now - self._mark, now
+        return lap
+
+
+def sample(listed: Sequence[str]) -> list[str]:
+    """The lines of val that the curve is drawn from, always the same."""
+    return random.Random(SEED).sample(listed, min(CHECKED, len(listed)))
+
+
+def rows_of(log: Path) -> list[dict[str, Any]]:
+    """The rows of a log; a last one that was not written to its end is cut off."""
+    text = log.read_text(encoding="utf-8") if log.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        log.write_text(whole, encoding="utf-8")
+    return [json.loads(row) for row in whole.splitlines()]
+
+
 def train(folder: Path, hours: float) -> None:
     """Train on ``folder/train.txt`` (paths of images with ``.gt.txt``) until ``hours`` of this
     process's processor time, those of earlier runs included, are spent on it. The time of checking
     val is counted apart. Default network and options, one line a step as its default is."""
+    import torch
     from kraken.configs import VGSLRecognitionTrainingConfig, VGSLRecognitionTrainingDataConfig
     from kraken.train import KrakenTrainer
     from kraken.train.vgsl import VGSLRecognitionDataModule, VGSLRecognitionModel
@@ -53,54 +98,42 @@ def train(folder: Path, hours: float) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(SEED + int(time.time()))
     last, log = folder / "run" / "last.ckpt", folder / "run" / "log.jsonl"
-    told = [json.loads(row) for row in log.read_text().splitlines()] if log.is_file() else []
-    spent = told[-1]["seconds"] if told else 0.0
-    checking = told[-1]["checking"] if told else 0.0
-    lines = told[-1]["lines"] if told else 0
-    if spent >= 3600 * hours:
+    budget = Budget(rows_of(log))
+    if budget.spent >= 3600 * hours:
         return
 
     class Count(Callback):
         """Counts lines and processor time, logs, ends the training."""
 
-        def __init__(self) -> None:
-            self.spent, self.checking, self.lines = spent, checking, lines
-            self.mark, self.loss = time.process_time(), 0.0
-
-        def _lap(self) -> float:
-            now = time.process_time()
-            lap, self.mark = now - self.mark, now
-            return lap
+        loss = 0.0
 
         def on_train_start(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
-            self._lap()
+            budget.skip()
 
         def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:  # type: ignore[no-untyped-def]
-            self.spent += self._lap()
-            self.lines += len(batch["target_lens"])
+            budget.trained(len(batch["target_lens"]))
             loss = outputs["loss"] if isinstance(outputs, dict) else outputs
             self.loss += float(loss) / STRETCH
 
         def on_validation_start(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
-            self.spent += self._lap()
+            budget.trained()
 
         def on_validation_end(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
-            self.checking += self._lap()
+            budget.checked()
             self._log(float(trainer.callback_metrics["val_accuracy"]))
 
         def on_train_epoch_end(self, trainer, module) -> None:  # type: ignore[no-untyped-def]
-            self.spent += self._lap()
             trainer.save_checkpoint(last.with_suffix(".part"))
             os.replace(last.with_suffix(".part"), last)
-            self.spent += self._lap()
+            budget.trained()
             self._log(None)
             self.loss = 0.0
-            if self.spent >= 3600 * hours:
+            if budget.spent >= 3600 * hours:
                 trainer.should_stop = True
 
         def _log(self, accuracy: float | None) -> None:
-            row = {"lines": self.lines, "seconds": round(self.spent, 1), "loss": self.loss,
-                   "checking": round(self.checking, 1)}  # fmt: skip
+            row = {"lines": budget.lines, "seconds": round(budget.spent, 1), "loss": self.loss,
+                   "checking": round(budget.checking, 1)}  # fmt: skip
             if accuracy is not None:
                 row["val_accuracy"] = accuracy
             with open(log, "a", encoding="utf-8") as file:
@@ -111,7 +144,7 @@ def train(folder: Path, hours: float) -> None:
     kind = VGSLRecognitionTrainingDataConfig
     data = kind(
         training_data=_listed(folder / "train.txt"),
-        evaluation_data=random.Random(SEED).sample(_listed(folder / "val.txt"), CHECKED),
+        evaluation_data=sample(_listed(folder / "val.txt")),
         format_type="path",
         linetype="baselines",  # the lines were straightened along their baselines
         num_workers=0,
@@ -141,6 +174,7 @@ def train(folder: Path, hours: float) -> None:
 def read(folder: Path, listed: Path, out: Path) -> None:
     """Read the images that ``listed`` names with the weights that were best on val; greedy, as
     kraken does. A row has the text, and processor seconds where the network is at work."""
+    import torch
     from kraken.configs import RecognitionInferenceConfig
     from kraken.lib.dataset import ImageInputTransforms
     from kraken.train.vgsl import VGSLRecognitionModel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,9 +124,17 @@ def softmax(scores: Floats) -> Floats:
 def arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
     """For each slot the mass of the paths through each of its arcs; sums to one."""
     mass: list[dict[str, float]] = [dict.fromkeys(s.tokens, 0.0) for s in case.network.slots]
+    if not mass:
+        return mass
+    several = [len(slot) > 1 for slot in mass]
+    disputed = list(compress(mass, several))
     for path, weight in zip(case.paths, weights.tolist(), strict=True):
-        for slot, token in zip(mass, path, strict=True):
+        for slot, token in zip(disputed, compress(path, several), strict=True):
             slot[token] += weight
+    total = float(weights.sum())
+    for slot in mass:
+        if len(slot) == 1:
+            slot[next(iter(slot))] = total
     return mass
 
 

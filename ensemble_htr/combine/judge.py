@@ -360,6 +360,8 @@ def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
 
 
 def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:
+    if len(slot.arcs) == 1:
+        return {slot.arcs[0].token: 1.0}
     scores = np.array([_vote(arc, engines, mode) for arc in slot.arcs])
     return dict(zip(slot.tokens, softmax(scores).tolist(), strict=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ensemble_htr.combine.model import BACKWARD
 from ensemble_htr.protocols import LanguageModel
@@ -24,6 +25,14 @@ class Spoken:
 
 def is_exempt(token: str, run: int) -> bool:
     """Numbers and runs of one symbol (as in the beam) are not the language model's to judge."""
+    return _exempt(token, min(run, _LONG))
+
+
+_LONG = 3  # a run of more is none the less one
+
+
+@lru_cache(maxsize=65536)
+def _exempt(token: str, run: int) -> bool:
     return is_number(token) or is_run(token, run)
 
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ensemble_htr.lexicon.keys import keys
 from ensemble_htr.lexicon.lexicon import Lexicon, Match, NameList
@@ -44,10 +45,16 @@ class NameVoice:
 
     def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
         """For each text of tokens the sum over its names, 0 without any."""
-        return [sum(self._word(word.text) for word in name_words(text)) for text in texts]
+        return [sum(map(self._word, _names(text))) for text in texts]
 
     def _word(self, text: str) -> float:
         return max((evidence(text, match) for match in self.lexicon.lookup(text)), default=0.0)
+
+
+@lru_cache(maxsize=8192)
+def _names(text: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in a text, which every list is asked about."""
+    return tuple(word.text for word in name_words(text))
 
 
 _WORD = re.compile(r"[^\W\d_]+")

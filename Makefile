@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup demo test check fuzz bench eval figures fit sample clean
+.PHONY: help setup demo test check fuzz bench eval read fit sample clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,12 +39,15 @@ DATA ?= ../shared/data
 bench: $(READY)  ## lines per second of each stage on this machine
 	$(BIN)/python eval/bench.py
 
-eval: $(READY)  ## the tables of eval/ from the data pack in $(DATA)
+eval: $(READY)  ## compare every quoted figure with stored readings (made from $(DATA) where none are)
+	test -e eval/readings/test-unseen.jsonl.xz || $(BIN)/python eval/run.py $(DATA)
+	test -e eval/readings/readers-test-unseen.jsonl.xz || \
+	  $(BIN)/python eval/run.py $(DATA) --model trio --name readers
+	$(BIN)/python eval/figures.py
+
+read: $(READY)  ## read the data pack in $(DATA) anew: the tables and the readings of eval/
 	$(BIN)/python eval/run.py $(DATA)
 	$(BIN)/python eval/run.py $(DATA) --model trio --name readers
-
-figures: $(READY)  ## compare what README, cards and tables quote with the stored readings
-	$(BIN)/python eval/figures.py
 
 fit: $(READY)  ## fit the shipped ensembles' weights and confidences on fr19/judge
 	$(BIN)/python -m ensemble_htr.train.fit models/default --data $(DATA)

@@ -242,7 +242,7 @@ class Pipeline:
             alternatives += [replace(h, source=name) for h in found]
         return rows, alternatives
 
-    def lists(self, use_lm: bool = True) -> bool:
+    def uses_n_best(self, use_lm: bool = True) -> bool:
         """Whether n-best lists of single recognizers join the network: not beside a joint search,
         which finds what they would (see `JointOptions.alone`)."""
         return self.joint is None or not use_lm or not self.config.joint.alone
@@ -301,7 +301,9 @@ class Pipeline:
         for i, posteriors in enumerate(heard):
             rows, alternatives = foreign[i] if foreign else ((), ())
             taken = {row.source for row in rows}
-            own, own_alternatives = self.hypotheses(posteriors, written[i], self.lists(use_lm))
+            own, own_alternatives = self.hypotheses(
+                posteriors, written[i], self.uses_n_best(use_lm)
+            )
             if clash := sorted(taken & {row.source for row in own}):
                 raise UsageError(
                     f"engine '{clash[0]}' has the name of our own recognizer: rename it"

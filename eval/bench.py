@@ -64,8 +64,8 @@ def main(folder: Path | None, pages: int, model: str, rows: int) -> None:
         each = list(zip(*heard, strict=True))
         networks = []
         for mine, wrote in zip(each, written, strict=True):
-            lists = pipeline.lists()
-            own = timed("decode", lambda m=mine, w=wrote, x=lists: pipeline.hypotheses(m, w, x))
+            n_best = pipeline.uses_n_best()
+            own = timed("decode", lambda m=mine, w=wrote, x=n_best: pipeline.hypotheses(m, w, x))
             more = timed("joint search", lambda m=mine: pipeline.proposals(m))
             networks.append(timed("align", lambda o=own, m=more: SumOfPairsAligner().align(*o, m)))
             readings.append(pipeline.hypotheses(mine, wrote))

@@ -70,7 +70,7 @@ def cases(draws: dict[int, int]) -> Iterator[Case]:
     """The acceptance first, then the curve, then what files may lack or hold more."""
     for count, times in sorted(draws.items(), key=lambda pair: (pair[0] > 0, pair[0])):
         for ensemble in ENSEMBLES:
-            for lm in (True, False)[: 1 if count else 2]:
+            for lm in (True,) if count else (True, False):  # the curve is one of language
                 yield from (Case(ensemble, KINDS[0], lm, count, draw) for draw in range(times))
     for ensemble in ENSEMBLES:
         for kind in KINDS[1:]:

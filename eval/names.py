@@ -2,10 +2,9 @@
 
     python eval/names.py ../shared/data [--splits test-seen,test-unseen]
 
-From the readings that `eval/run.py --model trio --name readers` and `eval/ablation.py` keep: what
-the ensemble writes against what the same judge writes with its lists silent, or with all that knows
-language silent; and against an ensemble without a lexicon (no list of words or names in the judge
-or in the joint search), fitted anew. Writes eval/names.md.
+From the readings that `eval/run.py --model trio --name readers` keeps: what the ensemble writes
+against what the same judge writes with its lists silent, or with all that knows language silent.
+Writes eval/names.md.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import click
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ablation import FULL  # noqa: E402
 from run import commit  # noqa: E402
 from stored import FOLDER, load  # noqa: E402
 
@@ -33,8 +31,8 @@ from ensemble_htr.names import EDGES, words_of  # noqa: E402
 from ensemble_htr.text import graphemes, has_letter, profile  # noqa: E402
 
 HERE = Path(__file__).parent
-NO_LISTS, SILENT, OTHER = "lists silent", "language silent", "no lexicon"
-WAYS = (FULL, NO_LISTS, SILENT, OTHER)
+FULL, NO_LISTS, SILENT = "everything", "lists silent", "language silent"
+WAYS = (FULL, NO_LISTS, SILENT)
 NEW_NAMES, OLD_NAMES, NEW, DIGITS = (
     "capitalised, in no training line", "capitalised, others", "in no training line", "digits"
 )  # fmt: skip
@@ -114,12 +112,12 @@ def tables(truth: Sequence[Record], rows: Mapping[str, Sequence[Record]], known:
 @click.option("--splits", default="test-seen,test-unseen", show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE / "names.md")
 def main(data: Path, splits: str, out: Path) -> None:
-    """Score names and words of the readings that eval/ablation.py keeps."""
+    """Score names and words of the stored readings."""
     known = trained_words(data)
     parts = [
         "# Names and words",
         f"`python eval/names.py DATA` on {date.today()}, commit {commit()}, from the readings of "
-        "`eval/ablation.py` and of `readers.md`. Lines with a letter, profile fr-archive. A word "
+        "`readers.md`. Lines with a letter, profile fr-archive. A word "
         "is right if there is no edit in it or at the blanks beside it. *In no training line*: "
         "spelled so nowhere in the transcriptions of fr19/train and hands/train.",
     ]
@@ -130,9 +128,6 @@ def main(data: Path, splits: str, out: Path) -> None:
             NO_LISTS: kept["ensemble, lists silent"],
             SILENT: kept["ensemble, LM silent"],
         }
-        path = FOLDER / "ablation" / f"{OTHER.replace(' ', '-')}-{split}.jsonl.xz"
-        if path.exists():
-            rows |= load(path)[1]
         truth = [r for r in truth if has_letter(r.text)]
         parts.append(f"## {split}\n\n{tables(truth, rows, known)}")
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -6,6 +6,8 @@
 torchvision's published wheels are made for CUDA builds of torch. Beside a CPU build the operators
 that they register fail to load; their names are declared here before kraken is imported (it never
 calls them).
+
+Checkpoints are pickles: only those are loaded that `train` wrote into FOLDER.
 """
 
 from __future__ import annotations

@@ -124,8 +124,6 @@ def softmax(scores: Floats) -> Floats:
 def arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
     """For each slot the mass of the paths through each of its arcs; sums to one."""
     mass: list[dict[str, float]] = [dict.fromkeys(s.tokens, 0.0) for s in case.network.slots]
-    if not mass:
-        return mass
     several = [len(slot) > 1 for slot in mass]
     disputed = list(compress(mass, several))
     for path, weight in zip(case.paths, weights.tolist(), strict=True):

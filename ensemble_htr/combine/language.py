@@ -23,12 +23,12 @@ class Spoken:
     each: tuple[float, ...] = ()
 
 
+_LONG = 3  # a run of more is none the less one
+
+
 def is_exempt(token: str, run: int) -> bool:
     """Numbers and runs of one symbol (as in the beam) are not the language model's to judge."""
     return _exempt(token, min(run, _LONG))
-
-
-_LONG = 3  # a run of more is none the less one
 
 
 @lru_cache(maxsize=65536)

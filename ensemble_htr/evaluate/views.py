@@ -40,9 +40,8 @@ def to_text(report: Report, per_document: bool = False) -> str:
         blocks += [_confidences(report), _review(report)]
     if per_document:
         blocks.append(_documents(report))
-    text = "\n\n".join(
-        filter(None, blocks)
-    )  # names and texts come from files: nothing that a terminal obeys
+    text = "\n\n".join(block for block in blocks if block)
+    # names and texts come from files: nothing that a terminal obeys
     return "".join(
         c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
     )

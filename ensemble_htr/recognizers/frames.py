@@ -4,6 +4,7 @@ batches, answers to `Posteriors`. No torch here."""
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ Impression = tuple[NDArray[np.float32], NDArray[np.float16] | None]  # posterior
 BATCH = 8  # lines of one width read together; more gains nothing on a CPU
 
 
-class FrameReader:
+class FrameReader(ABC):
     """Implements `protocols.PosteriorRecognizer` and `ScoringRecognizer` over `_impressions`.
 
     Every line is padded with paper to a width that depends on the line alone (`padded_width`), and
@@ -61,10 +62,10 @@ class FrameReader:
         pairs = zip(self.posteriors(lines), texts, strict=True)
         return [self.scorer(p, [tuple(text) for text in rivals]) for p, rivals in pairs]
 
+    @abstractmethod
     def _impressions(self, batch: NDArray[np.uint8], frames: Sequence[int]) -> list[Impression]:
         """For each line of ``batch (B, 1, height, width)`` its log posteriors ``(frames, 1 + V)``
         and what a decoder must keep of it."""
-        raise NotImplementedError
 
 
 def _padded(images: Sequence[NDArray[np.uint8]], width: int) -> NDArray[np.uint8]:

@@ -155,8 +155,8 @@ def _networks(
     written = pipeline.written(list(zip(*seen, strict=True)))
     found, aligner = [], SumOfPairsAligner()
     for posteriors, wrote in zip(seen, written, strict=True):
-        lists = pipeline.lists(use_lm=lm is not None)
-        rows, alternatives = pipeline.hypotheses(posteriors, wrote, lists)
+        n_best = pipeline.uses_n_best(use_lm=lm is not None)
+        rows, alternatives = pipeline.hypotheses(posteriors, wrote, n_best)
         proposals = pipeline.proposals(posteriors) if lm is not None else []
         full = aligner.align(rows, alternatives, proposals)
         found.append(Networks(full, aligner.align(rows)))

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import lzma
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
 
 from ensemble_htr.errors import InputError
 from ensemble_htr.io.records import Record
-
-EVAL = Path(__file__).parents[2] / "eval"
-if not EVAL.is_dir():
-    pytest.skip("no recipes beside the tests", allow_module_level=True)
-
-
-def recipe(name: str) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, EVAL / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
+from tests.evaluate.recipes import EVAL, recipe
 
 TRUTH = [Record("1", "le roy", "p", "d"), Record("2", "été 12", "p", "e")]
 READ = [

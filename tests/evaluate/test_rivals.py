@@ -3,9 +3,7 @@ kraken nor tesseract is needed."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,8 +14,8 @@ import pytest
 from ensemble_htr.evaluate import score_records
 from ensemble_htr.io.records import Record
 from ensemble_htr.text import profile
+from tests.evaluate.recipes import recipe
 
-EVAL = Path(__file__).parents[2] / "eval"
 LOG: list[dict[str, Any]] = [
     {"lines": 500, "seconds": 100.0, "loss": 9.0, "checking": 0.0},
     {"lines": 1000, "seconds": 200.0, "loss": 8.0, "checking": 20.0, "val_accuracy": 0.25},
@@ -29,21 +27,12 @@ LOG: list[dict[str, Any]] = [
 
 @pytest.fixture(params=["rivals_table", "rivals_kraken"])
 def both(request: pytest.FixtureRequest) -> ModuleType:
-    return part(request.param)
-
-
-def part(name: str) -> ModuleType:
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, EVAL / f"{name}.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    return recipe(request.param)
 
 
 def test_training_and_checking_are_counted_apart_and_go_on() -> None:
     ticks: Iterator[float] = iter([0.0, 5.0, 7.0, 8.0, 18.0, 100.0, 101.0, 104.0])
-    kraken = part("rivals_kraken")
+    kraken = recipe("rivals_kraken")
     budget = kraken.Budget([], lambda: next(ticks))
     budget.skip()  # loading: 5 seconds
     budget.trained(2)
@@ -65,12 +54,12 @@ def test_a_row_that_was_not_finished_is_left_out(tmp_path: Path, both: ModuleTyp
     assert rows_of(log) == LOG[:1]
     with log.open("a") as file:
         file.write(json.dumps(LOG[1]) + "\n")
-    if both is part("rivals_kraken"):  # it goes on writing, so it cuts the row off
+    if both is recipe("rivals_kraken"):  # it goes on writing, so it cuts the row off
         assert rows_of(log) == LOG[:2]
 
 
 def test_the_lines_of_the_curve_are_always_the_same() -> None:
-    kraken = part("rivals_kraken")
+    kraken = recipe("rivals_kraken")
     listed = [f"{number}.png" for number in range(1000)]
     assert kraken.sample(listed) == kraken.sample(listed)
     assert len(set(kraken.sample(listed))) == kraken.CHECKED
@@ -78,7 +67,7 @@ def test_the_lines_of_the_curve_are_always_the_same() -> None:
 
 
 def test_the_state_of_a_training() -> None:
-    table = part("rivals_table")
+    table = recipe("rivals_table")
     state = table.training(LOG)
     assert state == table.Training(2500, 900.0, 60.0, 1500, 360.0, 0.5)
     assert table.training(LOG[:1]) is None and table.training([]) is None
@@ -97,12 +86,12 @@ def test_pages_without_a_word_keep_their_place() -> None:
         "5\t3\t1\t1\t1\t1\t0\t0\t9\t9\t50.0\t ",
         '5\t4\t1\t1\t1\t1\t0\t0\t9\t9\t50.0\t"été',
     ]
-    texts = part("rivals_table").texts_of_tsv("\n".join(rows) + "\n", 5)
+    texts = recipe("rivals_table").texts_of_tsv("\n".join(rows) + "\n", 5)
     assert texts == ["le roi", "", "", '"été', ""]
 
 
 def test_tables() -> None:
-    table = part("rivals_table")
+    table = recipe("rivals_table")
     truth = [Record("1", "le roy", "p", "d"), Record("2", "une ville", "p", "e")]
     state, form = table.training(LOG), profile("fr-archive")
     kraken = table.name_of("kraken", state, 0.5)
@@ -125,7 +114,7 @@ def test_tables() -> None:
 
 
 def test_curves_stand_in_the_order_of_hours(tmp_path: Path) -> None:
-    table = part("rivals_table")
+    table = recipe("rivals_table")
     ours = [{"seconds": 540.0, "lines": 10_000, "val_cer_letters": 0.4}]
     rows = table.curves(LOG, ours).splitlines()[2:]
     assert rows == [

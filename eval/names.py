@@ -1,6 +1,6 @@
 """Names and words: what the lexicons and the language model mend, and what they break.
 
-    python eval/names.py ../shared/data [--splits test-seen,test-unseen]
+    python eval/names.py ../shared/data [--splits val,test-seen]
 
 From the readings that `eval/run.py --model trio --name readers` keeps: what the ensemble writes
 against what the same judge writes with its lists silent, or with all that knows language silent.
@@ -109,7 +109,7 @@ def tables(truth: Sequence[Record], rows: Mapping[str, Sequence[Record]], known:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--splits", default="test-seen,test-unseen", show_default=True)
+@click.option("--splits", default="val,test-seen,test-unseen", show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE / "names.md")
 def main(data: Path, splits: str, out: Path) -> None:
     """Score names and words of the stored readings."""

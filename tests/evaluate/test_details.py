@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ensemble_htr.cli.evaluate import evaluate
 from ensemble_htr.errors import InputError, UsageError
 from ensemble_htr.evaluate import Options, confidences, facts_of, read_lexicon, score_records
 from ensemble_htr.evaluate.groups import Facts, LineFacts
@@ -253,3 +256,16 @@ def test_a_test_that_can_never_tell_says_so() -> None:
     assert told.endswith("p = 0.125, which is never below 0.125 with 4 documents: give more.")
     assert "never" not in verdict("b", "a", sure, 0.2, ("document", 9))
     assert "better" not in verdict("b", "a", sure, 0.01, ("document", 9))
+
+
+@pytest.mark.parametrize("asked", [["all"], ["fr-archive", "all"]])
+def test_all_profiles_may_be_asked_for_alone(tmp_path: Path, asked: list[str]) -> None:
+    for name in ("truth", "read"):
+        (tmp_path / f"{name}.tsv").write_text("page\tid\ttext\np\tl0\tUn mot.\n", encoding="utf-8")
+    command = [str(tmp_path / "truth.tsv"), str(tmp_path / "read.tsv"), "--json", "-"]
+    command += [word for name in asked for word in ("--profile", name)]
+    result = CliRunner().invoke(evaluate, command)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    beside = {score["profile"] for score in report["profiles"]}
+    assert report["profile"] == "fr-archive" and beside == set(PROFILES) - {"fr-archive"}

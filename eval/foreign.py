@@ -1,11 +1,12 @@
 """The post-processor for other people's engines, measured: text in, no images.
 
-    python eval/foreign.py ../shared/data --checkpoints runs/crnn [--splits val] [--every 4]
+    python eval/foreign.py ../shared/data [--checkpoints runs/crnn] [--splits val] [--every 4]
 
-Two ensembles: four successive states of one net (they need the checkpoints of its run,
-``epoch19.pt`` to ``epoch22.pt``, which are not in the repository), and three unlike nets from the
-shelf. Readings are kept by `foreign_engines.py`, figures as they come in eval/foreign.json: an
-interrupted run goes on where it stopped. Fitted on lines of fr19/judge; writes eval/foreign.md.
+Two ensembles: three unlike nets, half trained, out of this repository's history; and four
+successive states of one net, which need the checkpoints of its run (``epoch19.pt`` to
+``epoch22.pt``, not in the repository). Readings are kept by `foreign_engines.py`, figures as they
+come in eval/foreign.json: an interrupted run goes on where it stopped, and what cannot be made anew
+stays as it was, with its date and commit. Fitted on lines of fr19/judge; writes eval/foreign.md.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from foreign_engines import EPOCHS, UNLIKE, epoch_name, read_split, stored_at  # noqa: E402
+from foreign_engines import (  # noqa: E402
+    EPOCHS,
+    UNLIKE,
+    epoch_name,
+    read_split,
+    states,
+    stored_at,
+    unlike,
+)
 from run import commit, percent  # noqa: E402
 from stored import load  # noqa: E402
 
@@ -43,7 +52,7 @@ from ensemble_htr.train.foreign import TRUTH, fit_engines  # noqa: E402
 from ensemble_htr.types import EPSILON, ConfusionNetwork, Hypothesis, Reading  # noqa: E402
 
 HERE = Path(__file__).parent
-ENSEMBLES = {"one net": tuple(map(epoch_name, EPOCHS)), "unlike": UNLIKE}
+ENSEMBLES = {"one net": tuple(map(epoch_name, EPOCHS)), "unlike": tuple(UNLIKE)}
 KINDS = ("confidences", "none", "5-best")  # what the engines' files hold beside text
 SPLITS = ("val", "test-seen", "test-unseen")
 DRAWS = {50: 3, 300: 2, 0: 1}  # lines fitted on (0 = all) -> draws of them
@@ -81,7 +90,7 @@ def cases(draws: dict[int, int]) -> Iterator[Case]:
 
 def lines_of(split: str, ensemble: str, kind: str, every: int = 1) -> list[MergedLine]:
     """Lines as `combine` merges engine files; of all splits but judge those with a letter."""
-    truth, rows = load(stored_at(split))
+    truth, rows = load(stored_at(ensemble, split))
     found = {name: {(r.page, r.id): r for r in rows[name]} for name in ENSEMBLES[ensemble]}
     lines = []
     for line in (x for x in truth if split == "judge" or has_letter(x.text)):
@@ -201,6 +210,7 @@ def table(kept: dict[str, dict[str, dict[str, object]]], splits: Sequence[str]) 
             draw = f" ({len(draws)} draws, {seconds:.0f} s)" if count >= 0 else ""
             out.append(f"| {head}{draw} | " + " | ".join(cells) + " |")
         out.append(f"\nThe best engine on {splits[0]} is {best}.")
+        out.append(f"Measured on {kept['when'][ensemble]}.")
         parts.append("\n".join(out))
     return "\n\n".join(parts)
 
@@ -226,32 +236,36 @@ def cell(draws: Sequence[dict[str, object]], plain: dict, split: str, best: str)
 def main(data: Path, checkpoints: Path | None, splits: str, every: int, most: int) -> None:
     """Judge engines made of our own nets in every way that is not there yet; write the tables."""
     chosen = splits.split(",")
-    for split in ("judge", *chosen):
-        if not stored_at(split).exists():
-            if checkpoints is None:
-                raise click.UsageError("readings must be made first: give --checkpoints FOLDER")
-            read_split(data, split, checkpoints, split != "judge")
+    for ensemble in ENSEMBLES:
+        missing = [x for x in ("judge", *chosen) if not stored_at(ensemble, x).exists()]
+        if missing and (ensemble == "unlike" or checkpoints is not None):
+            engines = unlike() if ensemble == "unlike" else states(checkpoints)
+            for split in missing:
+                read_split(data, ensemble, engines, split, split != "judge")
+    there = [e for e in ENSEMBLES if all(stored_at(e, x).exists() for x in ("judge", *chosen))]
     path = HERE / "foreign.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     if kept.get("every", every) != every:
         raise click.UsageError(f"{path} was made with --every {kept['every']}")
-    kept = {"every": every, "plain": {}, "judged": {}, **kept}
-    for ensemble in ENSEMBLES:
+    kept = {"every": every, "plain": {}, "judged": {}, "when": {}, **kept}
+    for ensemble in there:
         known = kept["plain"].setdefault(ensemble, {})
         for split in (s for s in chosen if s not in known):
             known[split] = plainly(ensemble, split, every)
-    for case in cases(DRAWS):
+            kept["when"][ensemble] = f"{date.today()}, commit {commit()}"
+    for case in (c for c in cases(DRAWS) if c.ensemble in there):
         known = kept["judged"].setdefault(case.key, {})
         missing = [split for split in chosen if split not in known]
         if missing and (most := most - 1) >= 0:
             known.update(judged(case, missing, every))
+            kept["when"][case.ensemble] = f"{date.today()}, commit {commit()}"
             click.echo(f"{case.key}: {json.dumps(known)}")
         atomic_write(path, json.dumps(kept, indent=1) + "\n")
     sample = "" if every == 1 else f" Every {every}th line of a split is judged."
     head = (
         "# Other people's engines\n\n"
-        f"`python eval/foreign.py DATA --checkpoints FOLDER --every {every}` on {date.today()}, "
-        f"commit {commit()}. Lines with a letter, profile fr-archive.{sample} In brackets: "
+        f"`python eval/foreign.py DATA [--checkpoints FOLDER] --every {every}`. "
+        f"Lines with a letter, profile fr-archive.{sample} In brackets: "
         "against the best engine, the share of the gap from the plain vote to the oracle of the "
         "network that is closed, calibration error of characters; mean ± standard deviation over "
         "draws of the lines fitted on, and processor seconds of the fit.\n\n"

@@ -1,15 +1,17 @@
 """Engines to stand for other people's: what our recognizers read alone, as files would have it.
 
 Greedy readings with a confidence of each character and a 5-best list, no language model. Kept under
-``eval/readings/foreign-SPLIT.jsonl.xz``; `foreign.py` judges them.
+``eval/readings/foreign-ENSEMBLE-SPLIT.jsonl.xz``; `foreign.py` judges them.
 """
 
 from __future__ import annotations
 
 import math
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stored import FOLDER, store
 
@@ -19,31 +21,38 @@ from ensemble_htr.errors import InputError
 from ensemble_htr.io.records import Record
 from ensemble_htr.io.sources import find_pages
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.recognizers.attention import load_recognizer
 from ensemble_htr.recognizers.ctc import CtcRecognizer
+from ensemble_htr.recognizers.frames import FrameReader
 from ensemble_htr.recognizers.weights import Weights, load_weights
 from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.readings import scorable_lines
 from ensemble_htr.types import Posteriors
 
-EPOCHS = (19, 20, 21, 22)  # of the run whose last state is the shelf's crnn
-UNLIKE = ("crnn", "gated", "transformer")  # of the last its CTC head
+EPOCHS = (19, 20, 21, 22)  # of the run that the shelf's crnn comes from
+UNLIKE = {  # weak nets of like quality: what the shelf held at these commits, half trained
+    "crnn": "fac86bd",  # 16 epochs
+    "gated": "ced375b",  # 25
+    "transformer": "342b8b0",  # 11; its CTC head
+}
 _BEST = 5  # readings in an n-best list
 
 
-def stored_at(split: str) -> Path:
-    return FOLDER / f"foreign-{split}.jsonl.xz"
+def stored_at(ensemble: str, split: str) -> Path:
+    return FOLDER / f"foreign-{ensemble.replace(' ', '-')}-{split}.jsonl.xz"
 
 
 def epoch_name(epoch: int) -> str:
     return f"epoch{epoch}"
 
 
-def read_split(data: Path, split: str, checkpoints: Path, letters: bool) -> None:
+def read_split(
+    data: Path, ensemble: str, engines: Sequence[FrameReader], split: str, letters: bool
+) -> None:
     """Let every engine read the scorable lines of a split (or those with a letter) and keep it."""
     from tqdm import tqdm
 
-    pipeline = Pipeline.load(PipelineOptions("trio", UNLIKE, lm=False))
-    engines = [*_states(checkpoints), *pipeline.recognizers]
+    pipeline = Pipeline.load(PipelineOptions("default", lm=False))
     form = profile("fr-archive")
     decoder = BeamDecoder(BeamOptions(alpha=0.0, n_best=_BEST), None, "beam")
     truth: list[Record] = []
@@ -63,7 +72,7 @@ def read_split(data: Path, split: str, checkpoints: Path, letters: bool) -> None
             rows[engine.name] += [
                 _record(key, p, decoder) for key, p in zip(keys, heard, strict=True)
             ]
-    store(stored_at(split), truth, rows)
+    store(stored_at(ensemble, split), truth, rows)
 
 
 def _record(key: tuple[str, str, str], posteriors: Posteriors, decoder: BeamDecoder) -> Record:
@@ -75,12 +84,35 @@ def _record(key: tuple[str, str, str], posteriors: Posteriors, decoder: BeamDeco
     return Record(key[0], own.text, key[1], key[2], sure, scored)
 
 
-def _states(folder: Path) -> Sequence[CtcRecognizer]:
-    """The averaged weights of a run at the end of `EPOCHS`, as the shelf's crnn is built."""
+def unlike() -> list[FrameReader]:
+    """The recognizers of `UNLIKE`, out of the history of this repository.
+
+    Raises `InputError` where the history does not reach back to them.
+    """
+    found: list[FrameReader] = []
+    silent = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, "silent")
+    for name, commit in UNLIKE.items():
+        blob = f"{commit}:models/{name}/model.safetensors"
+        shown = subprocess.run(["git", "show", blob], cwd=Path(__file__).parent, capture_output=True)
+        if shown.returncode:
+            raise InputError(f"{blob}: not in this clone; fetch its whole history")
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            path.write_bytes(shown.stdout)
+            found.append(load_recognizer(name, path, decoder=silent, scorer=ctc_score))
+    return found
+
+
+def states(folder: Path) -> list[FrameReader]:
+    """The averaged weights of a run at the end of `EPOCHS`, as the shelf's crnn is built.
+
+    Raises `InputError` where a checkpoint is not there.
+    """
     import torch
 
     path = resolve("models", "crnn") / "model.safetensors"
-    shelf, found = load_weights(path), []
+    shelf = load_weights(path)
+    found: list[FrameReader] = []
     silent = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, "silent")
     for epoch in EPOCHS:
         file = folder / f"epoch{epoch}.pt"

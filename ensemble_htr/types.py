@@ -224,7 +224,7 @@ class Slot:
     def __post_init__(self) -> None:
         if not self.arcs:
             raise ValueError("a slot needs at least one arc")
-        if len({arc.token for arc in self.arcs}) != len(self.arcs):
+        if len(self.arcs) > 1 and len({arc.token for arc in self.arcs}) != len(self.arcs):
             raise ValueError("the arcs of a slot must have distinct tokens")
 
     @property

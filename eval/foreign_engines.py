@@ -93,7 +93,8 @@ def unlike() -> list[FrameReader]:
     silent = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, "silent")
     for name, commit in UNLIKE.items():
         blob = f"{commit}:models/{name}/model.safetensors"
-        shown = subprocess.run(["git", "show", blob], cwd=Path(__file__).parent, capture_output=True)
+        command = ["git", "-C", str(Path(__file__).parent), "show", blob]
+        shown = subprocess.run(command, capture_output=True)
         if shown.returncode:
             raise InputError(f"{blob}: not in this clone; fetch its whole history")
         with TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import ModuleType
 
@@ -16,13 +16,14 @@ from ensemble_htr.align.profile import half_needed
 from ensemble_htr.text import fold
 from ensemble_htr.types import EPSILON
 
-__all__ = ["align", "pays", "warm"]
+__all__ = ["align", "pays", "thread", "threading_pays", "warm"]
 
 Tokens = tuple[str, ...]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
 _WARM = 6_000_000  # cells that the plain programmes fill in while numba would be loaded
+_THREAD = 10_000  # cells that plain Python fills in while it threads one string
 _COLD = 50  # times as many while it would compile everything, where that cannot be kept
 _MOST = 1024  # distinct tokens of a line whose pairs' costs are tabulated
 _KERNEL = "ensemble_htr.align.kernel"
@@ -32,11 +33,19 @@ _NONE = np.zeros(0, dtype=np.int64)
 
 def pays(middles: Sequence[Tokens], options: AlignOptions) -> bool:
     """Whether numba is there and worth its half second, with the work of ``middles`` added."""
+    width = min(max(map(len, middles)), 4 * options.band)
+    return _loads(2 * sum(map(len, middles)) * width)
+
+
+def threading_pays(count: int) -> bool:
+    """The same with the work of threading ``count`` strings added."""
+    return _loads(_THREAD * count)
+
+
+def _loads(cells: int) -> bool:
     if not jit.available():
         return False
-    longest = max(map(len, middles))
-    width = min(longest, 4 * options.band)
-    _CELLS[0] += 2 * sum(map(len, middles)) * width
+    _CELLS[0] += cells
     return _CELLS[0] > _WARM * (1 if jit.lasting() else _COLD)
 
 
@@ -46,6 +55,7 @@ def warm() -> bool:
         _CELLS[0] = 1 << 62
         for exact in (False, True):
             align([("a", "b"), ("a",), ("b",)], [1, 1, 1], AlignOptions(), exact)
+        thread({("a",): ["a"]}, [1], [("a", "b")], AlignOptions())
     return jit.available()
 
 
@@ -73,6 +83,32 @@ def align(
         paths = _Long(kernel, strings, shares, coder.table, options).align()
     tokens = coder.tokens
     return [[tokens[code] for code in path] for path in paths.tolist()]
+
+
+def thread(
+    paths: Mapping[Tokens, Sequence[str]],
+    weights: Sequence[int],
+    strings: Sequence[Tokens],
+    options: AlignOptions,
+) -> dict[Tokens, list[str]] | None:
+    """``paths`` of rows with one for each of the ``strings`` added, as `network` threads them. None
+    for more than 1,024 distinct tokens, for a changed middle too long for one table, or where numba
+    fails."""
+    if (kernel := jit.load(_KERNEL)) is None:
+        return None
+    coder = _coder(options)
+    rows = [token for path in paths.values() for token in path]
+    flat = coder.codes([*rows, *(token for tokens in strings for token in tokens)])
+    if flat is None:
+        return None
+    starts = np.cumsum([0, *map(len, strings)], dtype=np.int64)
+    found = kernel.thread(
+        flat[: len(rows)].reshape(len(paths), -1), np.array(weights, dtype=np.int64),
+        flat[len(rows) :], starts, coder.table, options.margin, FULL,
+    )  # fmt: skip
+    tokens = coder.tokens
+    listed = [[tokens[code] for code in path] for path in found.tolist()]
+    return dict(zip((*paths, *strings), listed, strict=True)) if listed else None
 
 
 class _Coder:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble_htr.jit import compiled
 
-__all__ = ["FIRST", "join", "lead", "progress", "realign", "three", "without"]
+__all__ = ["FIRST", "join", "lead", "progress", "realign", "thread", "three", "without"]
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
@@ -276,3 +276,132 @@ def three(a: Codes, b: Codes, c: Codes, weights: Ints, table: Ints) -> Codes:
         paths[2, at] = c[k - 1] if z else 0
         i, j, k = i - x, j - y, k - z
     return paths[:, at:]
+
+
+@compiled
+def _threaded(
+    tokens: Codes, paths: Codes, weights: Ints, table: Ints, low: int, high: int
+) -> NDArray[np.uint8]:
+    """The moves of the cheapest way of ``tokens`` through the columns ``low`` to ``high - 1`` of
+    the first rows of ``paths``, those that have ``weights``; between equals the one that is least
+    new to what all paths take (`profile.Profile` with ``seen``)."""
+    rows, slots, n = len(tokens), high - low, len(weights)
+    insert = weights.sum() * table[0, 1] + 2
+    moves = np.empty((rows + 1, slots + 1), np.uint8)
+    skip = np.zeros(slots, np.int64)
+    row = np.zeros(slots + 1, np.int64)
+    for j in range(slots):
+        for k in range(n):
+            skip[j] += weights[k] * table[0, paths[k, low + j]]
+        skip[j] += not _taken(paths, low + j, 0)
+        row[j + 1] = row[j] + skip[j]
+        moves[0, j + 1] = _SKIP
+    for i in range(1, rows + 1):
+        code, corner = tokens[i - 1], row[0]
+        row[0] += insert
+        moves[i, 0] = _INSERT
+        for j in range(1, slots + 1):
+            best, move, above = corner, _MATCH, row[j]
+            for k in range(n):
+                best += weights[k] * table[code, paths[k, low + j - 1]]
+            best += not _taken(paths, low + j - 1, code)
+            if above + insert < best:
+                best, move = above + insert, _INSERT
+            if row[j - 1] + skip[j - 1] < best:
+                best, move = row[j - 1] + skip[j - 1], _SKIP
+            moves[i, j] = move
+            row[j], corner = best, above
+    way = np.empty(rows + slots, np.uint8)
+    i, j, at = rows, slots, rows + slots
+    while i > 0 or j > 0:
+        at -= 1
+        way[at] = moves[i, j]
+        i -= way[at] != _SKIP
+        j -= way[at] != _INSERT
+    return way[at:]
+
+
+@compiled
+def _taken(paths: Codes, slot: int, code: int) -> bool:
+    for k in range(len(paths)):
+        if paths[k, slot] == code:
+            return True
+    return False
+
+
+@compiled
+def _alike(a: Codes, b: Codes) -> tuple[int, int]:
+    """How many codes two strings share at the start, and of the rest at the end."""
+    most, head, tail = min(len(a), len(b)), 0, 0
+    while head < most and a[head] == b[head]:
+        head += 1
+    while tail < most - head and a[len(a) - 1 - tail] == b[len(b) - 1 - tail]:
+        tail += 1
+    return head, tail
+
+
+@compiled
+def thread(
+    paths: Codes, weights: Ints, flat: Codes, starts: Ints, table: Ints, margin: int, most: int
+) -> Codes:
+    """The ``paths`` of rows, and below them one for each string of ``flat``: beside the nearest
+    path outside of the changed middle, cheapest against the rows within it (`network._Draft`). No
+    paths at all where the table of a middle has more than ``most`` cells."""
+    rows = len(weights)
+    count = rows + len(starts) - 1
+    size = paths.shape[1]
+    new = np.zeros((count, size + len(flat)), np.int32)  # no string opens more slots than it has
+    new[:rows, :size] = paths
+    texts = np.zeros((count, max(size, len(flat))), np.int32)
+    lengths = np.zeros(count, np.int64)
+    for k in range(rows):
+        for j in range(size):
+            if paths[k, j]:
+                texts[k, lengths[k]] = paths[k, j]
+                lengths[k] += 1
+    for here in range(rows, count):
+        tokens = flat[starts[here - rows] : starts[here - rows + 1]]
+        least, twin, head, tail = -1, 0, 0, 0
+        for k in range(here):
+            first, last = _alike(tokens, texts[k, : lengths[k]])
+            changed = max(len(tokens), lengths[k]) - first - last
+            if least < 0 or changed < least:
+                least, twin, head, tail = changed, k, first, last
+                if changed == 1:
+                    break
+        head, tail = max(0, head - margin), max(0, tail - margin)
+        low, high, seen = 0, size, 0
+        for j in range(size):
+            if new[twin, j]:
+                seen += 1
+                if seen == head:
+                    low = j + 1
+                if tail and seen == lengths[twin] - tail + 1:
+                    high = j
+        middle = tokens[head : len(tokens) - tail]
+        if (len(middle) + 1) * (high - low + 1) > most:
+            return new[:0]
+        moves = _threaded(middle, new[:here, :size], weights, table, low, high)
+        wide = size - (high - low) + len(moves)
+        if wide > size:  # the slots behind move on, from the last to the first
+            opened = wide - size
+            new[:here, high + opened : wide] = new[:here, high:size].copy()
+            held = new[:here, low:high].copy()
+            j = 0
+            for at in range(len(moves)):
+                if moves[at] == _INSERT:
+                    new[:here, low + at] = 0
+                else:
+                    new[:here, low + at] = held[:, j]
+                    j += 1
+            size = wide
+        new[here, :size] = new[twin, :size]
+        i = 0
+        for at in range(len(moves)):
+            new[here, low + at] = 0
+            if moves[at] != _SKIP:
+                new[here, low + at] = middle[i]
+                i += 1
+        texts[here, : len(tokens)] = tokens
+        lengths[here] = len(tokens)
+    return new[:, :size].copy()

@@ -74,10 +74,9 @@ class SumOfPairsAligner:
         ranks = ranked([*(h for h in alternatives if h.source not in away), *proposals])
         paths = align_strings([h.tokens for h in rows], self.options, self._costs)
         if new := sorted({h.tokens for h in ranks.values()} - paths.keys()):
-            draft = _Draft.of(paths, Counter(h.tokens for h in rows))
-            for tokens in new:
-                draft.thread(tokens, self._costs, self.options)
-            paths = draft.paths
+            paths = thread_strings(
+                paths, Counter(h.tokens for h in rows), new, self.options, self._costs
+            )
         final = {tokens: tuple(path) for tokens, path in paths.items()}
         keyed = {h.source: h for h in rows} | ranks
         slots = build_slots(rows, ranks, final, self.options.temperature)
@@ -108,6 +107,25 @@ def align_strings(
         tokens: [*tokens[:head], *path, *tokens[len(tokens) - tail :]]
         for tokens, path in zip(order, paths, strict=True)
     }
+
+
+def thread_strings(
+    paths: dict[Tokens, Path],
+    weights: Counter[Tokens],
+    strings: Sequence[Tokens],
+    options: AlignOptions,
+    costs: Costs,
+) -> dict[Tokens, Path]:
+    """The ``paths`` of rows and of further strings that have no vote, all of one length."""
+    found = None
+    if compiled.threading_pays(len(strings)):
+        found = compiled.thread(paths, [weights[tokens] for tokens in paths], strings, options)
+    if found is None:
+        draft = _Draft.of(paths, weights)
+        for tokens in strings:
+            draft.thread(tokens, costs, options)
+        found = draft.paths
+    return found
 
 
 def _plain(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ __all__ = [
     "Heard",
     "Texts",
     "arc_mass",
+    "arc_masses_flat",
+    "by_slot",
     "floored",
     "joined",
     "sight_of",
@@ -42,12 +43,15 @@ _FLOOR = -60.0  # nats: a forced score this far below the best rival's says "imp
 class Case:
     """A line as the judge sees it: rival paths and what every voice says of each as a whole.
 
-    ``paths`` hold one token (or epsilon) per slot; the arrays have one row per path.
+    ``paths`` hold one token (or epsilon) per slot; the arrays have one row per path. Arcs are
+    numbered through the whole network, slot by slot (`numbered`).
     """
 
     network: ConfusionNetwork
     engines: tuple[str, ...]
+    numbers: tuple[Mapping[str, int], ...]  # of each slot: token -> number of its arc
     paths: tuple[tuple[str, ...], ...]
+    taken: NDArray[np.int64]  # (paths, slots): the numbers of the arcs that a path takes
     votes: Floats  # (paths, engines): sum over slots of the engine's vote for the path's arc
     nets: tuple[str, ...]
     images: Floats  # (paths, nets): forced log-probability, floored below the best
@@ -59,6 +63,10 @@ class Case:
 
     def texts(self) -> list[str]:
         return ["".join(path) for path in self.paths]
+
+    def several(self) -> NDArray[np.bool_]:
+        """(slots,): which have more than one arc."""
+        return np.array([len(slot) > 1 for slot in self.numbers], bool)
 
     def scores(self, mode: Mode) -> Floats:
         """Score of each path in nats."""
@@ -87,24 +95,23 @@ def weigh(
 ) -> Case:
     """The ``paths`` of a network with everything that is known of them; ``heard`` has the forced
     scores of their texts."""
-    tables = [
-        {arc.token: [arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in slot.arcs}
-        for slot in network.slots
-    ]
-    votes = np.zeros((len(paths), len(engines)))
-    for i, path in enumerate(paths):
-        if path:
-            votes[i] = np.sum([t[token] for t, token in zip(tables, path, strict=True)], axis=0)
+    numbers = numbered(network)
+    arcs = [arc for slot in network.slots for arc in slot.arcs]
+    table = [[arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in arcs]
+    taken = _taken(paths, numbers)
+    votes = np.array(table, float).reshape(len(table), len(engines))[taken].sum(axis=1)
     texts = texts_of(paths)
     images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
-    spoken = [speaker.text(text) for text in texts] if speaker is not None else []
+    spoken = speaker.texts(texts) if speaker is not None else []
     surprise = np.zeros((len(paths), len(network.slots)))
     for row, path, said in zip(surprise, paths, spoken, strict=False):
         row[[token != EPSILON for token in path]] = said.each
     return Case(
         network,
         engines,
+        numbers,
         tuple(paths),
+        taken,
         votes,
         tuple(heard),
         np.maximum(images, -1e6),
@@ -121,65 +128,74 @@ def softmax(scores: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum())
 
 
+def numbered(network: ConfusionNetwork) -> tuple[Mapping[str, int], ...]:
+    """Of each slot the numbers of its arcs, counted through the whole network, by token."""
+    found, count = [], 0
+    for slot in network.slots:
+        found.append({arc.token: count + i for i, arc in enumerate(slot.arcs)})
+        count += len(slot.arcs)
+    return tuple(found)
+
+
+def _taken(
+    paths: Sequence[Sequence[str]], numbers: Sequence[Mapping[str, int]]
+) -> NDArray[np.int64]:
+    """(paths, slots): the numbers of the arcs that each path takes."""
+    coded = [[n[token] for n, token in zip(numbers, path, strict=True)] for path in paths]
+    return np.array(coded, np.int64).reshape(len(coded), len(numbers))
+
+
+def arc_masses_flat(case: Case, weights: Floats) -> Floats:
+    """The mass of the paths through each arc, by its number."""
+    slots, count = len(case.numbers), sum(map(len, case.numbers))
+    mass = np.asarray(np.bincount(case.taken.ravel(), np.repeat(weights, slots), count), float)
+    mass[case.taken[:1, ~case.several()]] = weights.sum()  # all, but for rounding
+    return mass
+
+
+def by_slot(case: Case, values: Floats) -> list[dict[str, float]]:
+    """What stands for each arc by its number, by slot and token."""
+    listed = values.tolist()
+    return [{token: listed[i] for token, i in slot.items()} for slot in case.numbers]
+
+
 def arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
     """For each slot the mass of the paths through each of its arcs; sums to one."""
-    mass: list[dict[str, float]] = [dict.fromkeys(s.tokens, 0.0) for s in case.network.slots]
-    several = [len(slot) > 1 for slot in mass]
-    disputed = list(compress(mass, several))
-    for path, weight in zip(case.paths, weights.tolist(), strict=True):
-        for slot, token in zip(disputed, compress(path, several), strict=True):
-            slot[token] += weight
-    total = float(weights.sum())
-    for slot in mass:
-        if len(slot) == 1:
-            slot[next(iter(slot))] = total
-    return mass
+    return by_slot(case, arc_masses_flat(case, weights))
 
 
 def spoken_at(case: Case, scores: Floats) -> list[dict[str, tuple[float, float]]]:
     """For each slot and each of its arcs on a path: what the LM says of the arc on the best path
     through it, and of the (up to `_AHEAD`) tokens after it there, their mean."""
     found: list[dict[str, tuple[float, float]]] = [{} for _ in case.network.slots]
-    missing = {i: len(slot.arcs) for i, slot in enumerate(case.network.slots)}
-    for number in np.argsort(-scores, kind="stable").tolist():
+    best = np.full(sum(map(len, case.numbers)), -1, np.int64)  # of each arc, the path
+    for number in np.argsort(-scores, kind="stable")[::-1].tolist():
+        best[case.taken[number]] = number
+    for number in np.unique(best[best >= 0]).tolist():
         path, own = case.paths[number], case.surprise[number]
         wrote = np.array([token != EPSILON for token in path], bool)
         summed = np.concatenate([[0.0], np.cumsum(own[wrote])])
         here = np.cumsum(wrote)
         there = np.minimum(here + _AHEAD, len(summed) - 1)
         after = (summed[there] - summed[here]) / np.maximum(there - here, 1)
-        for i in list(missing):
-            if path[i] not in found[i]:
-                found[i][path[i]] = float(own[i]), float(after[i])
-                missing[i] -= 1
-                if not missing[i]:
-                    del missing[i]
-        if not missing:
-            break
+        mine = np.flatnonzero(best[case.taken[number]] == number)
+        for i, one, next_ in zip(
+            mine.tolist(), own[mine].tolist(), after[mine].tolist(), strict=True
+        ):
+            found[i][path[i]] = one, next_
     return found
 
 
 def sight_of(case: Case, mode: Mode, spoken: Sequence[Mapping[str, tuple[float, float]]]) -> Sight:
     """A judged case as its words are looked at; it has a slot and a path at least."""
-    numbers = tuple({a.token: i for i, a in enumerate(s.arcs)} for s in case.network.slots)
     scores = case.scores(mode)
     nets = np.array([mode.images.get(k, mode.image_default) for k in case.nets])
     others = np.array([mode.voices.get(name, 0.0) for name in case.voices])
     language = mode.language * case.language + mode.length * case.length + case.said @ others
     each = (scores, case.images @ nets, language, _FLAT * scores)
-    coded = [_coded(path, numbers) for path in case.paths]
-    rows = [_coded(case.network.rows[e], numbers) for e in case.engines]
-    return Sight(
-        numbers,
-        np.array(coded, np.int64),
-        np.array(rows, np.int64).reshape(len(rows), len(numbers)),
-        np.array([softmax(s) for s in each]),
-        spoken,
-    )
-
-
-def _coded(path: Sequence[str], numbers: Sequence[Mapping[str, int]]) -> list[int]:
-    return [n[token] for n, token in zip(numbers, path, strict=True)]
+    rows = _taken([case.network.rows[e] for e in case.engines], case.numbers)
+    masses = np.array([softmax(s) for s in each])
+    return Sight(case.numbers, case.taken, rows, masses, spoken)
 
 
 def floored(case: Case) -> Case:
@@ -195,6 +211,7 @@ def joined(one: Case, two: Case) -> Case:
     return replace(
         one,
         paths=one.paths + two.paths,
+        taken=stack([one.taken, two.taken]),
         votes=stack([one.votes, two.votes]),
         images=stack([one.images, two.images]),
         language=stack([one.language, two.language]),

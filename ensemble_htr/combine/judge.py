@@ -33,6 +33,7 @@ from ensemble_htr.combine.case import (
     Heard,
     Texts,
     arc_mass,
+    arc_masses_flat,
     floored,
     joined,
     sight_of,
@@ -362,8 +363,10 @@ def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
 def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:
     if len(slot.arcs) == 1:
         return {slot.arcs[0].token: 1.0}
-    scores = np.array([_vote(arc, engines, mode) for arc in slot.arcs])
-    return dict(zip(slot.tokens, softmax(scores).tolist(), strict=True))
+    scores = [_vote(arc, engines, mode) for arc in slot.arcs]
+    shifted = [math.exp(score - max(scores)) for score in scores]
+    total = sum(shifted)
+    return {arc.token: p / total for arc, p in zip(slot.arcs, shifted, strict=True)}
 
 
 def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -376,25 +379,30 @@ def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> ConfusionNetwork:
     """The network with ``posterior``, ``forced:*`` and ``lm`` added where arcs are in dispute."""
-    voices: dict[str, list[dict[str, float]]] = {}  # what each says alone
+    voices: dict[str, list[float]] = {}  # what each says alone, by the number of the arc
     for i, net in enumerate(case.nets):
         weight = mode.images.get(net, mode.image_default)
-        voices[f"forced:{net}"] = arc_mass(case, softmax(weight * case.images[:, i]))
+        voices[f"forced:{net}"] = _odds(case, weight * case.images[:, i])
     if mode.language > 0 and case.language.any():
-        spoken = mode.language * case.language + mode.length * case.length
-        voices["lm"] = arc_mass(case, softmax(spoken))
+        voices["lm"] = _odds(case, mode.language * case.language + mode.length * case.length)
     for i, voice in enumerate(case.voices):
         if (weight := mode.voices.get(voice, 0.0)) > 0:
-            voices[voice] = arc_mass(case, softmax(weight * case.said[:, i]))
+            voices[voice] = _odds(case, weight * case.said[:, i])
     slots = []
-    for i, slot in enumerate(case.network.slots):
+    for slot, numbers, masses in zip(case.network.slots, case.numbers, mass, strict=True):
         arcs = []
         for arc in slot.arcs:
-            added = {"posterior": mass[i][arc.token]}
+            evidence = {**arc.evidence, "posterior": masses[arc.token]}
             if len(slot.arcs) > 1:
-                for name, masses in voices.items():
-                    m = min(max(masses[i][arc.token], 1e-9), 1 - 1e-9)
-                    added[name] = math.log(m / (1 - m))
-            arcs.append(Arc(arc.token, {**arc.evidence, **added}))
+                number = numbers[arc.token]
+                evidence |= {name: odds[number] for name, odds in voices.items()}
+            arcs.append(Arc(arc.token, evidence))
         slots.append(Slot(tuple(arcs)))
     return replace(case.network, slots=tuple(slots))
+
+
+def _odds(case: Case, scores: Floats) -> list[float]:
+    """Log of the mass of the paths through each arc against that of its rivals, by its number."""
+    mass = np.clip(arc_masses_flat(case, softmax(scores)), 1e-9, 1 - 1e-9)
+    odds: list[float] = np.log(mass / (1 - mass)).tolist()
+    return odds

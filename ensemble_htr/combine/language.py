@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ensemble_htr.combine.model import BACKWARD
 from ensemble_htr.protocols import LanguageModel
@@ -66,16 +67,56 @@ class Speaker:
 
     def text(self, tokens: Sequence[str]) -> Spoken:
         """What the model says of a whole line."""
-        state, run, before, count = self.start(), 0, "", 0
-        each = []
-        for token in tokens:
-            run = run + 1 if token == before else 1
-            before = token
-            logp, state = self.ask(state, token)
-            judged = not is_exempt(token, run)
-            each.append(logp if judged else 0.0)
-            count += judged
-        return Spoken(sum(each) + self.end(state), count, tuple(each))
+        return self.texts([tokens])[0]
+
+    def texts(self, texts: Sequence[Sequence[str]]) -> list[Spoken]:
+        """What the model says of each of many lines; where they begin alike, and where they end
+        alike and the model is of the same mind again, it is asked once."""
+        said: dict[int, Spoken] = {}
+        last = _Heard((), [(self.start(), 0)], [])
+        for number in sorted(range(len(texts)), key=lambda i: tuple(texts[i])):
+            tokens = texts[number]
+            same = _common(last.tokens, tokens)
+            shift = len(last.tokens) - len(tokens)
+            shorter = min(len(last.tokens), len(tokens))
+            tail = len(tokens) - min(_common(last.tokens[::-1], tokens[::-1]), shorter - same)
+            states, each = last.states[: same + 1], last.each[:same]
+            state, run = states[same]
+            before = tokens[same - 1] if same else ""
+            for i in range(same, len(tokens)):
+                if i > tail and last.states[i + shift] == (state, run):
+                    states += last.states[i + shift + 1 :]
+                    each += last.each[i + shift :]
+                    state = states[-1][0]
+                    break
+                token = tokens[i]
+                run = run + 1 if token == before else 1
+                before = token
+                logp, state = self.ask(state, token)
+                each.append(None if is_exempt(token, run) else logp)
+                states.append((state, run))
+            parts = tuple(part or 0.0 for part in each)
+            count = len(each) - each.count(None)
+            said[number] = Spoken(sum(parts) + self.end(state), count, parts)
+            last = _Heard(tokens, states, each)
+        return [said[number] for number in range(len(texts))]
+
+
+class _Heard(NamedTuple):
+    """A text, the model's state and the run of one symbol before and after each token, and what
+    the model said of the token, None where it may not judge."""
+
+    tokens: Sequence[str]
+    states: list[tuple[Hashable, int]]
+    each: list[float | None]
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many tokens two texts begin with alike."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))
 
 
 class Backward:
@@ -89,4 +130,4 @@ class Backward:
 
     def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
         """Natural log of what may be judged of each text, read from its end."""
-        return [self._speaker.text(text[::-1]).logp for text in texts]
+        return [said.logp for said in self._speaker.texts([text[::-1] for text in texts])]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from ensemble_htr.combine.language import Speaker, is_exempt
 from ensemble_htr.types import EPSILON
@@ -13,12 +14,11 @@ __all__ = ["best_paths"]
 
 class _Partial(NamedTuple):
     """A path so far. Two paths with the same text and arcs still to come differ in nothing that
-    matters later, so only the better of each text is kept."""
+    matters later, so only the better of each text is kept. They sort by what comes first."""
 
-    score: float
-    local: float  # the part of the score that the slots gave
-    path: tuple[str, ...]
+    cost: float  # less the score
     text: str
+    path: tuple[str, ...]
     state: Hashable
     last: str
     run: int
@@ -39,43 +39,91 @@ def best_paths(
     ``language * log p_lm + length`` for each token that the LM may judge. With ``beam`` at least
     the number of paths the search is exhaustive.
     """
-    speaker = speaker if language > 0 else None
-    state = speaker.start() if speaker is not None else None
-    alive = [_Partial(0.0, 0.0, (), "", state, "", 0)]
-    for arcs in slots:
-        if len(arcs) == 1 and speaker is None:
-            token = arcs[0][0]
-            alive = [p._replace(path=(*p.path, token), text=p.text + token) for p in alive]
+    ask = _Ask(speaker, language, length) if speaker is not None and language > 0 else None
+    alive = [_Partial(0.0, "", (), ask.speaker.start() if ask else None, "", 0)]
+    for agreed, group in groupby(slots, key=lambda arcs: len(arcs) == 1):
+        if agreed:
+            alive = sorted(_straight(alive, [arcs[0] for arcs in group], ask))
             continue
-        grown: dict[str, _Partial] = {}
-        for p in alive:
-            for token, local in arcs:
-                new = _grow(p, token, local, speaker, language, length)
-                old = grown.get(new.text)
-                if old is None or new.score > old.score:
-                    grown[new.text] = new
-        alive = sorted(grown.values(), key=lambda p: (-p.score, p.text))[:beam]
-    if speaker is not None:
-        alive = [p._replace(score=p.score + language * speaker.end(p.state)) for p in alive]
-        alive.sort(key=lambda p: (-p.score, p.text))
+        for arcs in group:
+            alive = _branched(alive, arcs, ask)[:beam]
+    if ask is not None:
+        ends = [language * ask.speaker.end(p.state) for p in alive]
+        alive = sorted(p._replace(cost=p.cost - end) for p, end in zip(alive, ends, strict=True))
     return [p.path for p in alive[:count]]
 
 
-def _grow(
-    p: _Partial,
-    token: str,
-    local: float,
-    speaker: Speaker | None,
-    language: float,
-    length: float,
-) -> _Partial:
-    path = (*p.path, token)
-    if token == EPSILON:
-        return _Partial(p.score + local, p.local + local, path, p.text, p.state, p.last, p.run)
-    run = p.run + 1 if token == p.last else 1
-    score, state = p.score + local, p.state
-    if speaker is not None:
-        logp, state = speaker.ask(p.state, token)
-        if not is_exempt(token, run):
-            score += language * logp + length
-    return _Partial(score, p.local + local, path, p.text + token, state, token, run)
+class _Ask(NamedTuple):
+    """A language model and what its answers weigh."""
+
+    speaker: Speaker
+    language: float
+    length: float
+
+    def cost(self, state: Hashable, token: str, run: int) -> tuple[float, Hashable]:
+        logp, state = self.speaker.ask(state, token)
+        return (0.0 if is_exempt(token, run) else -(self.language * logp + self.length)), state
+
+
+def _branched(
+    alive: Sequence[_Partial], arcs: Sequence[tuple[str, float]], ask: _Ask | None
+) -> list[_Partial]:
+    """Every path taken on through every arc, the best first; of two that spell the same the
+    better."""
+    grown: dict[str, tuple[float, str, _Partial, str, Hashable, str, int]] = {}
+    for p in alive:
+        cost, text, _, state, last, run = p
+        for token, local in arcs:
+            if token == EPSILON:
+                new = (cost - local, text, p, token, state, last, run)
+            else:
+                times = run + 1 if token == last else 1
+                spent, after = cost - local, state
+                if ask is not None:
+                    more, after = ask.cost(state, token, times)
+                    spent += more
+                new = (spent, text + token, p, token, after, token, times)
+            old = grown.get(new[1])
+            if old is None or new[0] < old[0]:
+                grown[new[1]] = new
+    return [
+        _Partial(cost, text, (*p.path, token), state, last, run)
+        for cost, text, p, token, state, last, run in sorted(grown.values(), key=_order)
+    ]
+
+
+def _order(grown: tuple[float, str, *tuple[Any, ...]]) -> tuple[float, str]:
+    return grown[0], grown[1]
+
+
+def _straight(
+    alive: Sequence[_Partial], way: Sequence[tuple[str, float]], ask: _Ask | None
+) -> list[_Partial]:
+    """Every path taken on through arcs that have no rivals. Paths at which the language model is
+    of one mind go on at the same cost: it is asked once."""
+    path = tuple(token for token, _ in way)
+    text = "".join(path)
+    known: dict[tuple[int, Hashable, str, int], tuple[list[float], int]] = {}
+    ends: dict[int, tuple[Hashable, str, int]] = {}  # by the list of costs
+    found = []
+    for p in alive:
+        costs: list[float] = []
+        state, last, run = p.state, p.last, p.run
+        for i, (token, local) in enumerate(way):
+            mark = (i, state, last, run)
+            if (twin := known.get(mark)) is not None:
+                costs += twin[0][twin[1] :]
+                state, last, run = ends[id(twin[0])]
+                break
+            known[mark] = costs, len(costs)
+            costs.append(-local)
+            if token != EPSILON:
+                run = run + 1 if token == last else 1
+                last = token
+                if ask is not None:
+                    more, state = ask.cost(state, token, run)
+                    costs.append(more)
+        ends[id(costs)] = state, last, run
+        spent = sum(costs, p.cost)
+        found.append(_Partial(spent, p.text + text, (*p.path, *path), state, last, run))
+    return found

@@ -51,9 +51,9 @@ _FAINT = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A line with its rival paths, as its words are looked at; arcs are numbered in each slot."""
+    """A line with its rival paths, as its words are looked at."""
 
-    numbers: tuple[Mapping[str, int], ...]  # by token, of each slot
+    numbers: tuple[Mapping[str, int], ...]  # of each slot: token -> number of its arc
     paths: NDArray[np.int64]  # (paths, slots)
     rows: NDArray[np.int64]  # (engines, slots)
     masses: Floats  # (4, paths): by all voices, by images, by language, by all flattened

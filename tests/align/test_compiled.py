@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -36,6 +37,30 @@ def test_paths_are_the_same(rows: list[tuple[tuple[str, ...], int]], options: Al
     for exact in (False, True)[: 1 + (len(rows) == 3)]:
         fast = compiled.align(strings, weights, options, exact)
         assert fast == network._plain(strings, weights, options, costs, exact)
+
+
+@settings(max_examples=300, deadline=None)
+@given(ROWS, st.lists(LINE, min_size=1, max_size=6, unique=True), OPTIONS)
+def test_threads_are_the_same(
+    rows: list[tuple[tuple[str, ...], int]], strings: list[tuple[str, ...]], options: AlignOptions
+) -> None:
+    costs, weights = Costs(options), Counter(dict(rows))
+    paths = network.align_strings(weights.elements(), options, costs)
+    strings = [tokens for tokens in strings if tokens not in paths]
+    draft = network._Draft.of(paths, weights)
+    for tokens in strings:
+        draft.thread(tokens, costs, options)
+    fast = compiled.thread(paths, [weights[t] for t in paths], strings, options)
+    assert fast == draft.paths
+    assert fast is not None and list(fast) == list(draft.paths)
+
+
+def test_a_middle_too_long_for_one_table_is_not_threaded() -> None:
+    row, other, options = tuple("ab" * 300), tuple("cd" * 300), AlignOptions()
+    assert compiled.thread({row: row}, [1], [other], options) is None
+    paths, weights = {row: list(row)}, Counter({row: 1})
+    found = network.thread_strings(paths, weights, [other], options, Costs(options))
+    assert [tuple(t for t in path if t) for path in found.values()] == [row, other]
 
 
 def noisy(text: str, rng: random.Random, rate: float = 0.1) -> tuple[str, ...]:
@@ -87,6 +112,9 @@ def test_numba_waits_for_work(monkeypatch: pytest.MonkeyPatch) -> None:
     line = tuple("a line of usual length")
     assert not compiled.pays([line, line[1:]], AlignOptions())
     assert compiled.pays([line * 500] * 16, AlignOptions())
+    monkeypatch.setattr(compiled, "_CELLS", [0])
+    assert not compiled.threading_pays(10)
+    assert compiled.threading_pays(1000)
     monkeypatch.setattr(compiled.jit, "available", lambda: False)
     assert not compiled.pays([line * 500] * 16, AlignOptions())
 

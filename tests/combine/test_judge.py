@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Backward, Judge, JudgeModel, Mode, plain_judge
-from ensemble_htr.combine.language import Speaker, is_exempt
+from ensemble_htr.combine.language import Speaker, Spoken, is_exempt
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.types import Hypothesis
 
@@ -157,6 +157,26 @@ def test_a_wide_beam_finds_the_best_path_there_is(slots: list[list[str]], lm: bo
     assert total(
         tuple((t, d[t]) for t, d in zip(found[0], by_token, strict=True))
     ) == pytest.approx(best)
+
+
+def slowly(lm: Bigram, text: str) -> Spoken:
+    """What a model says of a line, asked token by token."""
+    state, before, run, each = lm.start(), "", 0, []
+    for token in text:
+        run, before = (run + 1 if token == before else 1), token
+        logp, state = lm.score(state, token)
+        each.append(None if is_exempt(token, run) else logp)
+    judged = [logp for logp in each if logp is not None]
+    return Spoken(sum(judged) + lm.end(state), len(judged), tuple(logp or 0.0 for logp in each))
+
+
+@given(st.lists(st.text(alphabet="ab1 ", max_size=7), max_size=6))
+def test_many_texts_are_heard_as_each_alone(texts: list[str]) -> None:
+    heard = Speaker(Bigram()).texts([tuple(text) for text in texts])
+    for text, said in zip(texts, heard, strict=True):
+        alone = slowly(Bigram(), text)
+        assert said.each == alone.each and said.tokens == alone.tokens
+        assert said.logp == pytest.approx(alone.logp)
 
 
 def test_digits_and_runs_are_exempt() -> None:

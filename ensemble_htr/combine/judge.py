@@ -55,6 +55,7 @@ __all__ = ["Case", "ImageScorer", "Judge", "LinesScorer"]
 
 ImageScorer = Callable[[Texts], Heard]
 LinesScorer = Callable[[Mapping[int, Texts]], Mapping[int, Heard]]  # the same by number of the line
+Ways = dict[str, Sequence[str]]  # the token of each slot, by who is silent
 
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
@@ -99,21 +100,27 @@ class Judge:
         return [self._read(case, mode, use_lm) for case in self.cases(networks, score, use_lm)]
 
     def _read(self, case: Case, mode: Mode, use_lm: bool) -> Reading:
-        reading = self.decide(case, mode)
+        ways: Ways = {}
+        reading = self.decide(case, mode, ways)
         if self.speaker is None or not use_lm:
             return reading
-        silent = self._text(case, mode.mute())
-        unlisted = self._text(case, mode.unlisted()) if mode.listed else reading.text
+        if mode.scorer is not None and mode.scorer.decides:
+            ways.clear()  # not what it would write
+        silent = self._text(case, mode.mute(), ways.get("silent"))
+        unlisted = reading.text
+        if mode.listed:
+            unlisted = self._text(case, mode.unlisted(), ways.get("unlisted"))
         return replace(reading, without_lm=silent, without_lists=unlisted)
 
-    def _text(self, case: Case, mode: Mode) -> str:
-        """What would be read, and no more."""
+    def _text(self, case: Case, mode: Mode, chosen: Sequence[str] | None) -> str:
+        """What would be read, and no more; ``chosen`` where that is known already."""
         if mode.scorer is not None and mode.scorer.decides:
             return self.decide(case, mode).text
-        case = floored(case)
-        if not case.network.slots:
-            return ""
-        chosen = chosen_of(case, mode, arc_masses(case, mode))
+        if chosen is None:
+            case = floored(case)
+            if not case.network.slots:
+                return ""
+            chosen = chosen_of(case, mode, arc_masses(case, mode))
         return "".join(chosen[i] for i in written(chosen))
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------
@@ -184,14 +191,14 @@ class Judge:
 
     # ---- 3. decide -----------------------------------------------------------------------
 
-    def decide(self, case: Case, mode: Mode) -> Reading:
-        """The consensus of the weighed paths."""
+    def decide(self, case: Case, mode: Mode, ways: Ways | None = None) -> Reading:
+        """The consensus of the weighed paths; for ``ways`` see `chosen_of`."""
         case = floored(case)
         if not case.network.slots:
             return Reading((), (), sigmoid(mode.line, (0.0, 0.0)), network=case.network)
         mass = arc_masses(case, mode)
         network = _explained(case, mass, mode)
-        chosen = chosen_of(case, mode, mass)
+        chosen = chosen_of(case, mode, mass, ways)
         if mode.scorer is None:
             features = char_features(network, chosen, case.engines)
             verdict = Verdict.plain(features, chosen, mode.char, mode.word, mode.line)
@@ -218,7 +225,9 @@ def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
     return arc_mass(case, softmax(case.scores(mode)))
 
 
-def chosen_of(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> list[str]:
+def chosen_of(
+    case: Case, mode: Mode, mass: Sequence[Mapping[str, float]], ways: Ways | None = None
+) -> list[str]:
     """The token of each slot: that of the largest ``mass``, but for words that are guarded.
 
     A word that language changes, against what would be read without it, must be likelier, as a
@@ -226,15 +235,21 @@ def chosen_of(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> li
     be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats. Lists
     know no spelling and no number, and like short words: what they would change in case, accents
     and marks alone, shorten, or change in a word with a number, is left as it is.
+
+    What is worked out on the way is left in ``ways``: what would be read without lists as
+    "unlisted", without language as "silent".
     """
+    ways = {} if ways is None else ways
     if mode.listed:
         plain = mode.unlisted()
-        old = chosen_of(case, plain, arc_masses(case, plain))
+        old = chosen_of(case, plain, arc_masses(case, plain), ways)
+        ways["unlisted"] = list(old)
         return _with_lists(case, mode, old, _heaviest(mass))
     best = _heaviest(mass)
     if mode.guard <= 0 or not mode.speaks:
         return best
     old = _heaviest(arc_masses(case, mode.mute()))
+    ways["silent"] = old
     if old == best:
         return best
     sight = sight_of(case, mode, [{}] * len(best))

@@ -40,6 +40,7 @@ def shelve(run: Path, folder: Path) -> None:
         shutil.copyfile(run / name, folder / name)
     plot_log(folder / "log.jsonl", folder / "log.png")
     rows = [json.loads(row) for row in (run / "log.jsonl").read_text().splitlines() if row]
+    progress = {**weights.facts["progress"], "seconds": rows[-1]["seconds"]}
     history = folder / "history.md"
     told = history.read_text(encoding="utf-8").strip() if history.exists() else ""
     atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows, told))
@@ -50,7 +51,7 @@ def shelve(run: Path, folder: Path) -> None:
         licence=LICENCE,
         data={"lines": weights.facts["data"], "folders": [s.path for s in recipe.data.train]},
         tools={"python": platform.python_version(), "torch": version("torch")},
-        facts={"parameters": _parameters(weights), "progress": weights.facts["progress"]},
+        facts={"parameters": _parameters(weights), "progress": progress},
     )
 
 

@@ -257,7 +257,8 @@ def speed(work: Path, count: int, rounds: int, out: Path) -> None:
         "rounds). kraken's network, tesseract and our recognizers give a greedy reading, the "
         "ensembles all that `transcribe` gives. kraken reads line by line, as is its default; ours "
         "many at a time, in bf16 where the processor has it"
-        f" (here it {'has' if has_fast_bf16() else 'has not'}). Loading models is not counted.",
+        f" (here it {'has' if has_fast_bf16() else 'has not'}). Loading models is not counted; how "
+        "far kraken's network was trained does not matter here.",
         speeds(quickest, len(lines)),
     ]
     atomic_write(out / "rivals_speed.md", "\n\n".join(text) + "\n")

@@ -285,6 +285,17 @@ def _extend(
 
 
 @compiled
+def _likeliest(flat: Floats, least: float, width: int) -> Ints:
+    """The places of the ``width`` highest scores of ``least`` or more (and above -inf), the highest
+    first, the first of equals before the others."""
+    places = np.flatnonzero((flat >= least) & (flat > -math.inf))
+    if len(places) > width:
+        last = np.partition(flat[places], len(places) - width)[len(places) - width]
+        places = places[flat[places] >= last]
+    return places[np.argsort(-flat[places], kind="mergesort")[:width]]
+
+
+@compiled
 def search(
     probs: Floats, start: Ints, symbols: Symbols, weights: Weights, tables: NGramTables,
     words: WordTable,
@@ -320,14 +331,11 @@ def search(
             _tried(now, h, probs, start, symbols, weights, tables, words, prefix[h], scores[h])
         if length == longest:
             break
-        flat = scores[:alive].copy().reshape(-1)
-        order = np.argsort(-flat, kind="mergesort")[:width]
-        top, grown = flat[order[0]], 0
+        flat, grown = scores[:alive].copy().reshape(-1), 0
+        top = flat.max()
         if top == -math.inf or top < best[-1] - weights.patience:
             break
-        for place in order:
-            if flat[place] < top - weights.behind or flat[place] == -math.inf:
-                break
+        for place in _likeliest(flat, top - weights.behind, width):
             h, c = place // columns, place % columns
             possible = False
             for k in range(nets):

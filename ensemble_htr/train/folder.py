@@ -38,12 +38,15 @@ class Parts:
 
 
 def parts_of(plan: Plan) -> Parts:
-    """The ensemble of a plan, its language model and lists included."""
-    config = replace(plan.config, recognizers=tuple(plan.weights))
-    if len(config.joint.nets) not in (0, len(config.recognizers)):
-        said = dict(zip(plan.config.recognizers, config.joint.nets, strict=True))
-        nets = tuple(said[name] for name in config.recognizers)
-        config = replace(config, joint=replace(config.joint, nets=nets))
+    """The ensemble of a plan, its language model and lists included. Fewer recognizers than the
+    model has speak in its joint search with the weight of all, as when they read."""
+    names, nets = tuple(plan.weights), plan.config.joint.nets
+    if nets and names != plan.config.recognizers:
+        said = dict(zip(plan.config.recognizers, nets, strict=True))
+        heard = [said.get(name, sum(nets) / len(nets)) for name in names]
+        nets = tuple(net * sum(nets) / max(sum(heard), 1e-9) for net in heard)
+    joint = replace(plan.config.joint, nets=nets)
+    config = replace(plan.config, recognizers=names, joint=joint)
     return Parts(
         config, plan.weights, plan.lm, plan.backward, plan.lexicons, plan.judge, plan.words
     )

@@ -235,7 +235,7 @@ def cell(draws: Sequence[dict[str, object]], plain: dict, split: str, best: str)
 @click.option("--most", default=100, show_default=True, help="Cases to judge in this run.")
 def main(data: Path, checkpoints: Path | None, splits: str, every: int, most: int) -> None:
     """Judge engines made of our own nets in every way that is not there yet; write the tables."""
-    chosen = splits.split(",")
+    chosen, now = splits.split(","), f"{date.today()}, commit {commit()}"
     for ensemble in ENSEMBLES:
         missing = [x for x in ("judge", *chosen) if not stored_at(ensemble, x).exists()]
         if missing and (ensemble == "unlike" or checkpoints is not None):
@@ -252,13 +252,13 @@ def main(data: Path, checkpoints: Path | None, splits: str, every: int, most: in
         known = kept["plain"].setdefault(ensemble, {})
         for split in (s for s in chosen if s not in known):
             known[split] = plainly(ensemble, split, every)
-            kept["when"][ensemble] = f"{date.today()}, commit {commit()}"
+            kept["when"][ensemble] = now
     for case in (c for c in cases(DRAWS) if c.ensemble in there):
         known = kept["judged"].setdefault(case.key, {})
         missing = [split for split in chosen if split not in known]
         if missing and (most := most - 1) >= 0:
             known.update(judged(case, missing, every))
-            kept["when"][case.ensemble] = f"{date.today()}, commit {commit()}"
+            kept["when"][case.ensemble] = now
             click.echo(f"{case.key}: {json.dumps(known)}")
         atomic_write(path, json.dumps(kept, indent=1) + "\n")
     sample = "" if every == 1 else f" Every {every}th line of a split is judged."

@@ -121,7 +121,7 @@ def thread_strings(
     if compiled.threading_pays(len(strings)):
         found = compiled.thread(paths, [weights[tokens] for tokens in paths], strings, options)
     if found is None:
-        draft = _Draft.of(paths, weights)
+        draft = _Draft.of(dict(paths), weights)
         for tokens in strings:
             draft.thread(tokens, costs, options)
         found = draft.paths

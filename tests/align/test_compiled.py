@@ -47,7 +47,7 @@ def test_threads_are_the_same(
     costs, weights = Costs(options), Counter(dict(rows))
     paths = network.align_strings(weights.elements(), options, costs)
     strings = [tokens for tokens in strings if tokens not in paths]
-    draft = network._Draft.of(paths, weights)
+    draft = network._Draft.of(dict(paths), weights)
     for tokens in strings:
         draft.thread(tokens, costs, options)
     fast = compiled.thread(paths, [weights[t] for t in paths], strings, options)

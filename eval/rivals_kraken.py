@@ -7,7 +7,8 @@ torchvision's published wheels are made for CUDA builds of torch. Beside a CPU b
 that they register fail to load; their names are declared here before kraken is imported (it never
 calls them).
 
-Checkpoints are pickles: only those are loaded that `train` wrote into FOLDER.
+Checkpoints hold three classes of kraken's beside tensors: those are named, and nothing else in a
+file is ever made (`weights_only`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,19 @@ def declare_operators() -> None:
     for name in NAMES:
         library.define(f"{name}(Tensor a) -> Tensor")
     globals()["_LIBRARY"] = library  # as long as it lives, they are known
+
+
+def known_classes() -> Any:
+    """A context in which the classes of kraken's checkpoints, and no others, are loaded."""
+    import torch
+    from kraken.configs.vgsl import (
+        VGSLRecognitionTrainingConfig,
+        VGSLRecognitionTrainingDataConfig,
+    )
+    from kraken.lib.codec import PytorchCodec
+
+    known = [PytorchCodec, VGSLRecognitionTrainingConfig, VGSLRecognitionTrainingDataConfig]
+    return torch.serialization.safe_globals(known)
 
 
 class Budget:
@@ -165,8 +179,10 @@ def train(folder: Path, hours: float) -> None:
     )  # fmt: skip
     module = VGSLRecognitionDataModule(data)
     if last.is_file():
-        model = VGSLRecognitionModel.load_from_checkpoint(last, config=config, weights_only=False)
-        trainer.fit(model, module, ckpt_path=str(last))
+        with known_classes():
+            load = VGSLRecognitionModel.load_from_checkpoint
+            model = load(last, config=config, weights_only=True)
+            trainer.fit(model, module, ckpt_path=str(last), weights_only=True)
     else:
         with trainer.init_module(empty_init=True):
             model = VGSLRecognitionModel(config)
@@ -174,8 +190,9 @@ def train(folder: Path, hours: float) -> None:
 
 
 def read(folder: Path, listed: Path, out: Path) -> None:
-    """Read the images that ``listed`` names with the weights that were best on val; greedy, as
-    kraken does. A row has the text, and processor seconds where the network is at work."""
+    """Read the images that ``listed`` names with the weights that were best on val (the last ones
+    before val is checked); greedy, as kraken does. A row has the text, and processor seconds where
+    the network is at work."""
     import torch
     from kraken.configs import RecognitionInferenceConfig
     from kraken.lib.dataset import ImageInputTransforms
@@ -183,8 +200,10 @@ def read(folder: Path, listed: Path, out: Path) -> None:
     from PIL import Image
 
     torch.set_num_threads(1)
-    best = folder / "run" / "best.ckpt"
-    model = VGSLRecognitionModel.load_from_checkpoint(best, weights_only=False)
+    best, last = folder / "run" / "best.ckpt", folder / "run" / "last.ckpt"
+    with known_classes():
+        chosen = best if best.is_file() else last
+        model = VGSLRecognitionModel.load_from_checkpoint(chosen, weights_only=True)
     net = model.net.eval()
     _, channels, height, width = net.input
     shaped = ImageInputTransforms(1, height, width, channels, (16, 0), valid_norm=False)

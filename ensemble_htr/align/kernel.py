@@ -16,7 +16,7 @@ __all__ = ["FIRST", "join", "lead", "progress", "realign", "thread", "three", "w
 
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
-Columns = tuple[Ints, Codes, Ints, Ints]
+Columns = tuple[Ints, Codes, Ints, Ints, Codes]
 
 FIRST = 3  # codes below: EPSILON, a letter and a space that are in no string
 _FAR = 1 << 60
@@ -26,7 +26,7 @@ _MATCH, _INSERT, _SKIP = 0, 1, 2
 @compiled
 def _columns(paths: Codes, weights: Ints, table: Ints) -> Columns:
     """The distinct codes of every column with their weights (those of column j from ``first[j]``
-    on, in the order of the rows), and what it costs to skip it."""
+    on, in the order of the rows), what it costs to skip it, and no paths that were seen there."""
     n, slots = paths.shape
     first = np.empty(slots + 1, np.int64)
     codes = np.empty(n * slots, np.int32)
@@ -46,24 +46,43 @@ def _columns(paths: Codes, weights: Ints, table: Ints) -> Columns:
             amounts[at] += weights[i]
             skip[j] += weights[i] * table[0, code]
     first[slots] = end
-    return first, codes[:end], amounts[:end], skip
+    return first, codes[:end], amounts[:end], skip, paths[:0]
+
+
+@compiled
+def _preferred(paths: Codes, weights: Ints, table: Ints) -> Columns:
+    """The columns of those first of the ``paths`` that have ``weights``. What no path takes there
+    costs a step more, which only decides between equals (`profile.Profile` with ``seen``)."""
+    first, codes, amounts, skip, _ = _columns(paths[: len(weights)], weights, table)
+    for j in range(len(skip)):
+        skip[j] += _unseen(0, j, paths)
+    return first, codes, amounts, skip, paths
+
+
+@compiled
+def _unseen(code: int, j: int, paths: Codes) -> int:
+    """1 where no path takes ``code`` in column ``j``; 0 also where there are no paths."""
+    for k in range(len(paths)):
+        if paths[k, j] == code:
+            return 0
+    return min(1, len(paths))
 
 
 @compiled
 def _fill(costs: Ints, code: int, start: int, columns: Columns, table: Ints) -> None:
     """What ``code`` costs in the columns from ``start`` on, as many as ``costs`` holds."""
-    first, codes, amounts, _ = columns
+    first, codes, amounts, _, seen = columns
     for j in range(start, start + len(costs)):
         cost = 0
         for at in range(first[j], first[j + 1]):
             cost += amounts[at] * table[code, codes[at]]
-        costs[j - start] = cost
+        costs[j - start] = cost + _unseen(code, j, seen)
 
 
 @compiled
 def _against(code: int, j: int, columns: Columns, table: Ints) -> int:
     """What ``code`` costs in column ``j``."""
-    first, codes, amounts, _ = columns
+    first, codes, amounts, _, _ = columns
     cost = 0
     for at in range(first[j], first[j + 1]):
         cost += amounts[at] * table[code, codes[at]]
@@ -218,7 +237,7 @@ def lead(paths: Codes, weights: Ints, table: Ints) -> tuple[Ints, Ints, Ints]:
     """Of every column: the code of the most rows (-1 where more are empty), what it costs at the
     least whatever is done with it, what skipping it costs."""
     columns = _columns(paths, weights, table)
-    first, codes, amounts, skip = columns
+    first, codes, amounts, skip, _ = columns
     leads = np.full(len(skip), -1, np.int64)
     least = np.empty(len(skip), np.int64)
     for j in range(len(skip)):
@@ -279,57 +298,6 @@ def three(a: Codes, b: Codes, c: Codes, weights: Ints, table: Ints) -> Codes:
 
 
 @compiled
-def _threaded(
-    tokens: Codes, paths: Codes, weights: Ints, table: Ints, low: int, high: int
-) -> NDArray[np.uint8]:
-    """The moves of the cheapest way of ``tokens`` through the columns ``low`` to ``high - 1`` of
-    the first rows of ``paths``, those that have ``weights``; between equals the one that is least
-    new to what all paths take (`profile.Profile` with ``seen``)."""
-    rows, slots, n = len(tokens), high - low, len(weights)
-    insert = weights.sum() * table[0, 1] + 2
-    moves = np.empty((rows + 1, slots + 1), np.uint8)
-    skip = np.zeros(slots, np.int64)
-    row = np.zeros(slots + 1, np.int64)
-    for j in range(slots):
-        for k in range(n):
-            skip[j] += weights[k] * table[0, paths[k, low + j]]
-        skip[j] += not _taken(paths, low + j, 0)
-        row[j + 1] = row[j] + skip[j]
-        moves[0, j + 1] = _SKIP
-    for i in range(1, rows + 1):
-        code, corner = tokens[i - 1], row[0]
-        row[0] += insert
-        moves[i, 0] = _INSERT
-        for j in range(1, slots + 1):
-            best, move, above = corner, _MATCH, row[j]
-            for k in range(n):
-                best += weights[k] * table[code, paths[k, low + j - 1]]
-            best += not _taken(paths, low + j - 1, code)
-            if above + insert < best:
-                best, move = above + insert, _INSERT
-            if row[j - 1] + skip[j - 1] < best:
-                best, move = row[j - 1] + skip[j - 1], _SKIP
-            moves[i, j] = move
-            row[j], corner = best, above
-    way = np.empty(rows + slots, np.uint8)
-    i, j, at = rows, slots, rows + slots
-    while i > 0 or j > 0:
-        at -= 1
-        way[at] = moves[i, j]
-        i -= way[at] != _SKIP
-        j -= way[at] != _INSERT
-    return way[at:]
-
-
-@compiled
-def _taken(paths: Codes, slot: int, code: int) -> bool:
-    for k in range(len(paths)):
-        if paths[k, slot] == code:
-            return True
-    return False
-
-
-@compiled
 def _alike(a: Codes, b: Codes) -> tuple[int, int]:
     """How many codes two strings share at the start, and of the rest at the end."""
     most, head, tail = min(len(a), len(b)), 0, 0
@@ -341,67 +309,82 @@ def _alike(a: Codes, b: Codes) -> tuple[int, int]:
 
 
 @compiled
+def _nearest(tokens: Codes, texts: Codes, lengths: Ints) -> tuple[int, int, int]:
+    """The first text that shares the most with ``tokens`` at both ends, and how many codes it
+    shares at the start and at the end (`network._Draft`)."""
+    least, twin, head, tail = -1, 0, 0, 0
+    for k in range(len(lengths)):
+        first, last = _alike(tokens, texts[k, : lengths[k]])
+        changed = max(len(tokens), lengths[k]) - first - last
+        if least < 0 or changed < least:
+            least, twin, head, tail = changed, k, first, last
+            if changed == 1:
+                break
+    return twin, head, tail
+
+
+@compiled
+def _between(path: Codes, head: int, tail: int) -> tuple[int, int]:
+    """The slots of a path after its first ``head`` codes and before its last ``tail``."""
+    low, high, left = 0, len(path), tail
+    while left > 0:
+        high -= 1
+        left -= path[high] != 0
+    while head > 0:
+        head -= path[low] != 0
+        low += 1
+    return low, high
+
+
+@compiled
+def _open(paths: Codes, size: int, low: int, moves: NDArray[np.uint8]) -> int:
+    """Open a slot, empty in all ``paths`` so far, wherever ``moves`` (from slot ``low`` on) insert
+    one; ``size`` slots are in use, and then as many as this returns."""
+    opened = (moves == _INSERT).sum()
+    high = low + len(moves) - opened
+    if opened:
+        paths[:, high + opened : size + opened] = paths[:, high:size].copy()
+        held, j = paths[:, low:high].copy(), 0
+        for at in range(len(moves)):
+            if moves[at] == _INSERT:
+                paths[:, low + at] = 0
+            else:
+                paths[:, low + at] = held[:, j]
+                j += 1
+    return int(size + opened)
+
+
+@compiled
 def thread(
     paths: Codes, weights: Ints, flat: Codes, starts: Ints, table: Ints, margin: int, most: int
 ) -> Codes:
     """The ``paths`` of rows, and below them one for each string of ``flat``: beside the nearest
     path outside of the changed middle, cheapest against the rows within it (`network._Draft`). No
     paths at all where the table of a middle has more than ``most`` cells."""
-    rows = len(weights)
+    rows, size = paths.shape
     count = rows + len(starts) - 1
-    size = paths.shape[1]
     new = np.zeros((count, size + len(flat)), np.int32)  # no string opens more slots than it has
     new[:rows, :size] = paths
     texts = np.zeros((count, max(size, len(flat))), np.int32)
     lengths = np.zeros(count, np.int64)
+    insert = weights.sum() * table[0, 1] + 2
     for k in range(rows):
-        for j in range(size):
-            if paths[k, j]:
-                texts[k, lengths[k]] = paths[k, j]
-                lengths[k] += 1
+        own = paths[k][paths[k] != 0]
+        lengths[k] = len(own)
+        texts[k, : len(own)] = own
     for here in range(rows, count):
         tokens = flat[starts[here - rows] : starts[here - rows + 1]]
-        least, twin, head, tail = -1, 0, 0, 0
-        for k in range(here):
-            first, last = _alike(tokens, texts[k, : lengths[k]])
-            changed = max(len(tokens), lengths[k]) - first - last
-            if least < 0 or changed < least:
-                least, twin, head, tail = changed, k, first, last
-                if changed == 1:
-                    break
+        twin, head, tail = _nearest(tokens, texts, lengths[:here])
         head, tail = max(0, head - margin), max(0, tail - margin)
-        low, high, seen = 0, size, 0
-        for j in range(size):
-            if new[twin, j]:
-                seen += 1
-                if seen == head:
-                    low = j + 1
-                if tail and seen == lengths[twin] - tail + 1:
-                    high = j
+        low, high = _between(new[twin, :size], head, tail)
         middle = tokens[head : len(tokens) - tail]
         if (len(middle) + 1) * (high - low + 1) > most:
             return new[:0]
-        moves = _threaded(middle, new[:here, :size], weights, table, low, high)
-        wide = size - (high - low) + len(moves)
-        if wide > size:  # the slots behind move on, from the last to the first
-            opened = wide - size
-            new[:here, high + opened : wide] = new[:here, high:size].copy()
-            held = new[:here, low:high].copy()
-            j = 0
-            for at in range(len(moves)):
-                if moves[at] == _INSERT:
-                    new[:here, low + at] = 0
-                else:
-                    new[:here, low + at] = held[:, j]
-                    j += 1
-            size = wide
+        columns = _preferred(new[:here, low:high], weights, table)
+        moves = _solve(middle, columns, insert, table, *_whole(len(middle), high - low))[1]
+        size = _open(new[:here], size, low, moves)
         new[here, :size] = new[twin, :size]
-        i = 0
-        for at in range(len(moves)):
-            new[here, low + at] = 0
-            if moves[at] != _SKIP:
-                new[here, low + at] = middle[i]
-                i += 1
-        texts[here, : len(tokens)] = tokens
-        lengths[here] = len(tokens)
+        new[here, low : low + len(moves)] = 0
+        new[here, low : low + len(moves)][moves != _SKIP] = middle
+        texts[here, : len(tokens)], lengths[here] = tokens, len(tokens)
     return new[:, :size].copy()

@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Postfix, Prefix
+
 from ensemble_htr.align import compiled
 from ensemble_htr.align.costs import AlignOptions, Costs
 from ensemble_htr.align.evidence import build_slots, check, ranked
@@ -157,14 +159,7 @@ def _shared(strings: Sequence[Tokens]) -> int:
     """How many tokens all strings have in common at their start."""
     if not strings:
         return 0
-    return _common(min(strings), max(strings))
-
-
-def _common(a: Sequence[str], b: Sequence[str]) -> int:
-    for index, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return index
-    return min(len(a), len(b))
+    return Prefix.similarity(min(strings), max(strings))
 
 
 def _progressive(
@@ -259,10 +254,9 @@ class _Draft:
         """The string in the network that shares the most tokens with ``tokens`` at both ends, and
         how many it shares at the start and at the end; the earliest of equals."""
         best: tuple[int, Tokens, int, int] | None = None
-        backwards = tokens[::-1]
         for twin in self.paths:
-            head = _common(tokens, twin)
-            tail = min(_common(backwards, twin[::-1]), len(tokens) - head, len(twin) - head)
+            head = Prefix.similarity(tokens, twin)
+            tail = min(Postfix.similarity(tokens, twin), len(tokens) - head, len(twin) - head)
             changed = max(len(tokens), len(twin)) - head - tail
             if best is None or changed < best[0]:
                 best = (changed, twin, head, tail)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from rapidfuzz.distance import Postfix, Prefix
+
 from ensemble_htr.combine.model import BACKWARD
 from ensemble_htr.protocols import LanguageModel
 from ensemble_htr.text import is_number, is_run
@@ -76,10 +78,10 @@ class Speaker:
         last = _Heard((), [(self.start(), 0)], [])
         for number in sorted(range(len(texts)), key=lambda i: tuple(texts[i])):
             tokens = texts[number]
-            same = _common(last.tokens, tokens)
+            same = Prefix.similarity(last.tokens, tokens)
             shift = len(last.tokens) - len(tokens)
             shorter = min(len(last.tokens), len(tokens))
-            tail = len(tokens) - min(_common(last.tokens[::-1], tokens[::-1]), shorter - same)
+            tail = len(tokens) - min(Postfix.similarity(last.tokens, tokens), shorter - same)
             states, each = last.states[: same + 1], last.each[:same]
             state, run = states[same]
             before = tokens[same - 1] if same else ""
@@ -109,14 +111,6 @@ class _Heard(NamedTuple):
     tokens: Sequence[str]
     states: list[tuple[Hashable, int]]
     each: list[float | None]
-
-
-def _common(a: Sequence[str], b: Sequence[str]) -> int:
-    """How many tokens two texts begin with alike."""
-    for i, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return i
-    return min(len(a), len(b))
 
 
 class Backward:

@@ -19,10 +19,9 @@ __all__ = [
     "Heard",
     "Texts",
     "arc_mass",
-    "arc_masses_flat",
-    "by_slot",
     "floored",
     "joined",
+    "mass_by_number",
     "sight_of",
     "softmax",
     "spoken_at",
@@ -63,10 +62,6 @@ class Case:
 
     def texts(self) -> list[str]:
         return ["".join(path) for path in self.paths]
-
-    def several(self) -> NDArray[np.bool_]:
-        """(slots,): which have more than one arc."""
-        return np.array([len(slot) > 1 for slot in self.numbers], bool)
 
     def scores(self, mode: Mode) -> Floats:
         """Score of each path in nats."""
@@ -145,23 +140,18 @@ def _taken(
     return np.array(coded, np.int64).reshape(len(coded), len(numbers))
 
 
-def arc_masses_flat(case: Case, weights: Floats) -> Floats:
+def mass_by_number(case: Case, weights: Floats) -> Floats:
     """The mass of the paths through each arc, by its number."""
     slots, count = len(case.numbers), sum(map(len, case.numbers))
     mass = np.asarray(np.bincount(case.taken.ravel(), np.repeat(weights, slots), count), float)
-    mass[case.taken[:1, ~case.several()]] = weights.sum()  # all, but for rounding
+    mass[[i for slot in case.numbers if len(slot) == 1 for i in slot.values()]] = weights.sum()
     return mass
-
-
-def by_slot(case: Case, values: Floats) -> list[dict[str, float]]:
-    """What stands for each arc by its number, by slot and token."""
-    listed = values.tolist()
-    return [{token: listed[i] for token, i in slot.items()} for slot in case.numbers]
 
 
 def arc_mass(case: Case, weights: Floats) -> list[dict[str, float]]:
     """For each slot the mass of the paths through each of its arcs; sums to one."""
-    return by_slot(case, arc_masses_flat(case, weights))
+    listed = mass_by_number(case, weights).tolist()
+    return [{token: listed[i] for token, i in slot.items()} for slot in case.numbers]
 
 
 def spoken_at(case: Case, scores: Floats) -> list[dict[str, tuple[float, float]]]:

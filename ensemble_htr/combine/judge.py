@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,9 +33,9 @@ from ensemble_htr.combine.case import (
     Heard,
     Texts,
     arc_mass,
-    arc_masses_flat,
     floored,
     joined,
+    mass_by_number,
     sight_of,
     softmax,
     spoken_at,
@@ -55,7 +55,6 @@ __all__ = ["Case", "ImageScorer", "Judge", "LinesScorer"]
 
 ImageScorer = Callable[[Texts], Heard]
 LinesScorer = Callable[[Mapping[int, Texts]], Mapping[int, Heard]]  # the same by number of the line
-Ways = dict[str, Sequence[str]]  # the token of each slot, by who is silent
 
 _COMPOSED = 8  # paths that the beam adds to the aligned ones (twice as many without images)
 _BEAM = 12
@@ -100,28 +99,15 @@ class Judge:
         return [self._read(case, mode, use_lm) for case in self.cases(networks, score, use_lm)]
 
     def _read(self, case: Case, mode: Mode, use_lm: bool) -> Reading:
-        ways: Ways = {}
-        reading = self.decide(case, mode, ways)
+        reading, choice = self._decided(case, mode)
         if self.speaker is None or not use_lm:
             return reading
-        if mode.scorer is not None and mode.scorer.decides:
-            ways.clear()  # not what it would write
-        silent = self._text(case, mode.mute(), ways.get("silent"))
-        unlisted = reading.text
-        if mode.listed:
-            unlisted = self._text(case, mode.unlisted(), ways.get("unlisted"))
+        if mode.scorer is not None and mode.scorer.decides:  # it decides with them silent, too
+            silent = self.decide(case, mode.mute()).text
+            unlisted = self.decide(case, mode.unlisted()).text if mode.listed else reading.text
+        else:
+            silent, unlisted = _spelled(choice.silent), _spelled(choice.unlisted)
         return replace(reading, without_lm=silent, without_lists=unlisted)
-
-    def _text(self, case: Case, mode: Mode, chosen: Sequence[str] | None) -> str:
-        """What would be read, and no more; ``chosen`` where that is known already."""
-        if mode.scorer is not None and mode.scorer.decides:
-            return self.decide(case, mode).text
-        if chosen is None:
-            case = floored(case)
-            if not case.network.slots:
-                return ""
-            chosen = chosen_of(case, mode, arc_masses(case, mode))
-        return "".join(chosen[i] for i in written(chosen))
 
     # ---- 1. propose, 2. weigh ------------------------------------------------------------
 
@@ -191,14 +177,19 @@ class Judge:
 
     # ---- 3. decide -----------------------------------------------------------------------
 
-    def decide(self, case: Case, mode: Mode, ways: Ways | None = None) -> Reading:
-        """The consensus of the weighed paths; for ``ways`` see `chosen_of`."""
+    def decide(self, case: Case, mode: Mode) -> Reading:
+        """The consensus of the weighed paths."""
+        return self._decided(case, mode)[0]
+
+    def _decided(self, case: Case, mode: Mode) -> tuple[Reading, Choice]:
         case = floored(case)
         if not case.network.slots:
-            return Reading((), (), sigmoid(mode.line, (0.0, 0.0)), network=case.network)
+            line = sigmoid(mode.line, (0.0, 0.0))
+            return Reading((), (), line, network=case.network), Choice([], [], [])
         mass = arc_masses(case, mode)
         network = _explained(case, mass, mode)
-        chosen = chosen_of(case, mode, mass, ways)
+        choice = choose(case, mode, mass)
+        chosen = choice.all
         if mode.scorer is None:
             features = char_features(network, chosen, case.engines)
             verdict = Verdict.plain(features, chosen, mode.char, mode.word, mode.line)
@@ -208,7 +199,7 @@ class Judge:
             if mode.scorer.decides:
                 network = _rescored(network, table, p)
             verdict = Verdict.scored(mode.scorer, sight, chosen, sure)
-        return Reading(
+        reading = Reading(
             tuple(chosen[i] for i in verdict.slots),
             verdict.sure,
             verdict.line,
@@ -216,6 +207,16 @@ class Judge:
             network=network,
             slots=verdict.slots,
         )
+        return reading, choice
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The token of each slot, by who is heard."""
+
+    all: list[str]
+    unlisted: list[str]  # lists of words and names silent
+    silent: list[str]  # nobody heard who knows language and not this line
 
 
 def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
@@ -225,9 +226,7 @@ def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
     return arc_mass(case, softmax(case.scores(mode)))
 
 
-def chosen_of(
-    case: Case, mode: Mode, mass: Sequence[Mapping[str, float]], ways: Ways | None = None
-) -> list[str]:
+def choose(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> Choice:
     """The token of each slot: that of the largest ``mass``, but for words that are guarded.
 
     A word that language changes, against what would be read without it, must be likelier, as a
@@ -235,29 +234,28 @@ def chosen_of(
     be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats. Lists
     know no spelling and no number, and like short words: what they would change in case, accents
     and marks alone, shorten, or change in a word with a number, is left as it is.
-
-    What is worked out on the way is left in ``ways``: what would be read without lists as
-    "unlisted", without language as "silent".
     """
-    ways = {} if ways is None else ways
     if mode.listed:
         plain = mode.unlisted()
-        old = chosen_of(case, plain, arc_masses(case, plain), ways)
-        ways["unlisted"] = list(old)
-        return _with_lists(case, mode, old, _heaviest(mass))
+        old = choose(case, plain, arc_masses(case, plain))
+        return replace(old, all=_with_lists(case, mode, old.all, _heaviest(mass)))
     best = _heaviest(mass)
-    if mode.guard <= 0 or not mode.speaks:
-        return best
-    old = _heaviest(arc_masses(case, mode.mute()))
-    ways["silent"] = old
-    if old == best:
-        return best
-    sight = sight_of(case, mode, [{}] * len(best))
+    if not mode.speaks:
+        return Choice(best, best, best)
+    silent = _heaviest(arc_masses(case, mode.mute()))
+    if mode.guard > 0 and silent != best:
+        best = _guarded(case, mode, silent, best)
+    return Choice(best, best, silent)
+
+
+def _guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
+    """``old`` with those words of ``best`` that language may change."""
+    sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
     for start, stop in _changed(old, best):
         before, after = (sight.same(way, start, stop)[0][0] for way in (old, best))
         if after - before < mode.guard:
-            best[start:stop] = old[start:stop]
-    return best
+            kept[start:stop] = old[start:stop]
+    return kept
 
 
 def _with_lists(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
@@ -277,6 +275,10 @@ def _with_lists(case: Case, mode: Mode, old: list[str], best: list[str]) -> list
         if after - before >= mode.list_guard:
             kept[start:stop] = best[start:stop]
     return kept
+
+
+def _spelled(chosen: Sequence[str]) -> str:
+    return "".join(chosen[i] for i in written(chosen))
 
 
 def _heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
@@ -418,6 +420,6 @@ def _explained(case: Case, mass: list[dict[str, float]], mode: Mode) -> Confusio
 
 def _odds(case: Case, scores: Floats) -> list[float]:
     """Log of the mass of the paths through each arc against that of its rivals, by its number."""
-    mass = np.clip(arc_masses_flat(case, softmax(scores)), 1e-9, 1 - 1e-9)
+    mass = np.clip(mass_by_number(case, softmax(scores)), 1e-9, 1 - 1e-9)
     odds: list[float] = np.log(mass / (1 - mass)).tolist()
     return odds

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ensemble_htr.combine.language import Speaker, is_exempt
 from ensemble_htr.types import EPSILON
@@ -46,7 +47,7 @@ def best_paths(
             alive = sorted(_straight(alive, [arcs[0] for arcs in group], ask))
             continue
         for arcs in group:
-            alive = _branched(alive, arcs, ask)[:beam]
+            alive = _branched(alive, arcs, ask, beam)
     if ask is not None:
         ends = [language * ask.speaker.end(p.state) for p in alive]
         alive = sorted(p._replace(cost=p.cost - end) for p, end in zip(alive, ends, strict=True))
@@ -65,65 +66,82 @@ class _Ask(NamedTuple):
         return (0.0 if is_exempt(token, run) else -(self.language * logp + self.length)), state
 
 
+class _Step(NamedTuple):
+    """A path and an arc after it: what the path will be if it is kept."""
+
+    cost: float
+    text: str
+    before: _Partial
+    token: str
+    state: Hashable
+    last: str
+    run: int
+
+    def taken(self) -> _Partial:
+        path = (*self.before.path, self.token)
+        return _Partial(self.cost, self.text, path, self.state, self.last, self.run)
+
+
 def _branched(
-    alive: Sequence[_Partial], arcs: Sequence[tuple[str, float]], ask: _Ask | None
+    alive: Sequence[_Partial], arcs: Sequence[tuple[str, float]], ask: _Ask | None, beam: int
 ) -> list[_Partial]:
-    """Every path taken on through every arc, the best first; of two that spell the same the
-    better."""
-    grown: dict[str, tuple[float, str, _Partial, str, Hashable, str, int]] = {}
+    """The ``beam`` best of all paths taken on through every arc, the best first; of two that spell
+    the same the better."""
+    grown: dict[str, _Step] = {}
     for p in alive:
-        cost, text, _, state, last, run = p
         for token, local in arcs:
             if token == EPSILON:
-                new = (cost - local, text, p, token, state, last, run)
+                new = _Step(p.cost - local, p.text, p, token, p.state, p.last, p.run)
             else:
-                times = run + 1 if token == last else 1
-                spent, after = cost - local, state
+                run = p.run + 1 if token == p.last else 1
+                cost, state = p.cost - local, p.state
                 if ask is not None:
-                    more, after = ask.cost(state, token, times)
-                    spent += more
-                new = (spent, text + token, p, token, after, token, times)
-            old = grown.get(new[1])
-            if old is None or new[0] < old[0]:
-                grown[new[1]] = new
-    return [
-        _Partial(cost, text, (*p.path, token), state, last, run)
-        for cost, text, p, token, state, last, run in sorted(grown.values(), key=_order)
-    ]
+                    more, state = ask.cost(state, token, run)
+                    cost += more
+                new = _Step(cost, p.text + token, p, token, state, token, run)
+            old = grown.get(new.text)
+            if old is None or new.cost < old.cost:
+                grown[new.text] = new
+    return [step.taken() for step in sorted(grown.values())[:beam]]
 
 
-def _order(grown: tuple[float, str, *tuple[Any, ...]]) -> tuple[float, str]:
-    return grown[0], grown[1]
+@dataclass(slots=True)
+class _Way:
+    """What arcs without rivals cost one after the other, and how a path is after them."""
+
+    costs: list[float]
+    state: Hashable
+    last: str
+    run: int
 
 
 def _straight(
-    alive: Sequence[_Partial], way: Sequence[tuple[str, float]], ask: _Ask | None
+    alive: Sequence[_Partial], arcs: Sequence[tuple[str, float]], ask: _Ask | None
 ) -> list[_Partial]:
     """Every path taken on through arcs that have no rivals. Paths at which the language model is
     of one mind go on at the same cost: it is asked once."""
-    path = tuple(token for token, _ in way)
+    path = tuple(token for token, _ in arcs)
     text = "".join(path)
-    known: dict[tuple[int, Hashable, str, int], tuple[list[float], int]] = {}
-    ends: dict[int, tuple[Hashable, str, int]] = {}  # by the list of costs
+    known: dict[tuple[int, Hashable, str, int], tuple[_Way, int]] = {}
     found = []
     for p in alive:
-        costs: list[float] = []
-        state, last, run = p.state, p.last, p.run
-        for i, (token, local) in enumerate(way):
+        way, state, last, run = _Way([], p.state, p.last, p.run), p.state, p.last, p.run
+        for i, (token, local) in enumerate(arcs):
             mark = (i, state, last, run)
-            if (twin := known.get(mark)) is not None:
-                costs += twin[0][twin[1] :]
-                state, last, run = ends[id(twin[0])]
+            if (met := known.get(mark)) is not None:
+                twin, at = met
+                way.costs += twin.costs[at:]
+                state, last, run = twin.state, twin.last, twin.run
                 break
-            known[mark] = costs, len(costs)
-            costs.append(-local)
+            known[mark] = way, len(way.costs)
+            way.costs.append(-local)
             if token != EPSILON:
                 run = run + 1 if token == last else 1
                 last = token
                 if ask is not None:
                     more, state = ask.cost(state, token, run)
-                    costs.append(more)
-        ends[id(costs)] = state, last, run
-        spent = sum(costs, p.cost)
-        found.append(_Partial(spent, p.text + text, (*p.path, *path), state, last, run))
+                    way.costs.append(more)
+        way.state, way.last, way.run = state, last, run
+        cost = sum(way.costs, p.cost)
+        found.append(_Partial(cost, p.text + text, (*p.path, *path), state, last, run))
     return found

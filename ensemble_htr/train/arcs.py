@@ -17,7 +17,7 @@ from ensemble_htr.combine.arcs import FEATURES, ArcTable
 from ensemble_htr.combine.case import floored
 from ensemble_htr.combine.certainty import Scorer, best_arcs
 from ensemble_htr.combine.forest import Forest
-from ensemble_htr.combine.judge import Judge, arc_masses, chosen_of, tabled
+from ensemble_htr.combine.judge import Judge, arc_masses, choose, tabled
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import (
     LINE_FEATURES,
@@ -90,7 +90,7 @@ class _Example:
         assert network is not None
         table, sight = tabled(item.case, network, mode)
         case = floored(item.case)
-        chosen = chosen_of(case, mode, arc_masses(case, mode))
+        chosen = choose(case, mode, arc_masses(case, mode)).all
         truth = truth_path(network, item.truth)
         arcs = zip(table.slots.tolist(), table.tokens, strict=True)
         return cls(

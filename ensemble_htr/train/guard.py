@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ensemble_htr.combine.case import Case, floored
-from ensemble_htr.combine.judge import arc_masses, chosen_of
+from ensemble_htr.combine.judge import arc_masses, choose
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import written
 from ensemble_htr.metrics import alignment_pairs, edit_distance, words_read
@@ -59,7 +59,7 @@ def _guarded(items: Sequence[Item], rivals: Sequence[Mode], mute: Mode) -> Mode:
 def _read(case: Case, mode: Mode) -> list[str]:
     if not case.network.slots:
         return []
-    chosen = chosen_of(case, mode, arc_masses(case, mode))
+    chosen = choose(case, mode, arc_masses(case, mode)).all
     return [chosen[i] for i in written(chosen)]
 
 

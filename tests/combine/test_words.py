@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Case, Judge, JudgeModel, Mode, plain_judge
 from ensemble_htr.combine.case import sight_of, spoken_at
-from ensemble_htr.combine.judge import arc_masses, chosen_of
+from ensemble_htr.combine.judge import arc_masses, choose
 from ensemble_htr.combine.language import Backward
 from ensemble_htr.combine.words import (
     LINE_FEATURES,
@@ -72,7 +72,7 @@ def test_words_and_lines_have_a_value_for_every_feature_and_masses_are_shares(
         return
     scores = found.scores(MODE)
     sight = sight_of(found, MODE, spoken_at(found, scores))
-    chosen = chosen_of(found, MODE, arc_masses(found, MODE))
+    chosen = choose(found, MODE, arc_masses(found, MODE)).all
     sure = [0.9] * len(chosen)
     kept = written(chosen)
     for start, stop in spans([chosen[i] for i in kept]):
@@ -94,10 +94,11 @@ def test_an_endless_guard_reads_as_without_language_and_none_changes_nothing(
         return
     mass = arc_masses(found, MODE)
     silent = MODE.mute()
-    assert chosen_of(found, replace(MODE, guard=1e6), mass) == chosen_of(
-        found, silent, arc_masses(found, silent)
+    assert (
+        choose(found, replace(MODE, guard=1e6), mass).all
+        == choose(found, silent, arc_masses(found, silent)).all
     )
-    free = chosen_of(found, MODE, mass)
+    free = choose(found, MODE, mass).all
     assert all(m[t] == max(m.values()) for m, t in zip(mass, free, strict=True))
 
 
@@ -113,7 +114,7 @@ def test_a_guard_is_fitted_where_language_breaks_words_and_not_where_it_mends_th
     assert right.guard == 0.0
     for mode, truth in ((wrong, "aa"), (right, "ab")):
         one = case("aa", "aa", "ab")
-        assert "".join(chosen_of(one, mode, arc_masses(one, mode))) == truth
+        assert "".join(choose(one, mode, arc_masses(one, mode)).all) == truth
 
 
 class Fond:
@@ -143,8 +144,9 @@ def test_an_endless_guard_of_lists_reads_as_without_them(readings: list[str], wo
     mass = arc_masses(found, mode)
     plain = mode.unlisted()
     assert mode.listed and not plain.listed
-    assert chosen_of(found, replace(mode, list_guard=1e6), mass) == chosen_of(
-        found, plain, arc_masses(found, plain)
+    assert (
+        choose(found, replace(mode, list_guard=1e6), mass).all
+        == choose(found, plain, arc_masses(found, plain)).all
     )
     whole = Judge(JudgeModel(modes={"text+lm": mode}), Bigram(), [Fond(word)])
     reading = whole.read(found.network)
@@ -156,11 +158,11 @@ def test_a_guard_of_lists_is_fitted_where_they_break_words_and_not_where_they_me
         return [Item(listed("ab", "aa", "aa", "ab")[0], tuple(truth), f"d{i}") for i in range(4)]
 
     found, mode = listed("ab", "aa", "aa", "ab")
-    assert "".join(chosen_of(found, mode, arc_masses(found, mode))) == "ab"
+    assert "".join(choose(found, mode, arc_masses(found, mode)).all) == "ab"
     for truth in ("aa", "ab"):
         fitted = fit_guard(items(truth), mode)
         assert (fitted.list_guard > 0) == (truth == "aa")
-        assert "".join(chosen_of(found, fitted, arc_masses(found, fitted))) == truth
+        assert "".join(choose(found, fitted, arc_masses(found, fitted)).all) == truth
 
 
 @given(texts, texts, texts)
@@ -172,7 +174,7 @@ def test_lists_know_no_spelling_no_number_and_shorten_nothing(
     if not found.network.slots:
         return
     chosen, plain = (
-        "".join(chosen_of(found, m, arc_masses(found, m))) for m in (mode, mode.unlisted())
+        "".join(choose(found, m, arc_masses(found, m)).all) for m in (mode, mode.unlisted())
     )
     if chosen != plain:
         assert len(chosen) >= len(plain) and "1" not in set(chosen.split(" ")) ^ set(
@@ -184,10 +186,10 @@ def test_lists_leave_accents_marks_and_numbers_alone() -> None:
     for word, read in (("aë", "ae"), ("Ab", "ab"), ("dem^t", "demt"), ("6e", "be"), ("a", "ab")):
         found, mode = listed(word, read, word)
         silent = replace(mode, votes={"e0": 0.6, "e1": 0.5})
-        assert "".join(chosen_of(found, silent, arc_masses(found, silent))) == read
+        assert "".join(choose(found, silent, arc_masses(found, silent)).all) == read
     found, mode = listed("cb", "ab", "cb")
     silent = replace(mode, votes={"e0": 0.6, "e1": 0.5})
-    assert "".join(chosen_of(found, silent, arc_masses(found, silent))) == "cb"
+    assert "".join(choose(found, silent, arc_masses(found, silent)).all) == "cb"
 
 
 def test_a_language_model_is_no_list() -> None:

@@ -40,7 +40,9 @@ def shelve(run: Path, folder: Path) -> None:
         shutil.copyfile(run / name, folder / name)
     plot_log(folder / "log.jsonl", folder / "log.png")
     rows = [json.loads(row) for row in (run / "log.jsonl").read_text().splitlines() if row]
-    progress = {**weights.facts["progress"], "seconds": rows[-1]["seconds"]}
+    progress = dict(weights.facts["progress"])
+    kept = next(row for row in rows if row["epoch"] == progress["epoch"])
+    progress["seconds"] = kept["seconds"]  # the clock's, so that the weights hold nothing of it
     history = folder / "history.md"
     told = history.read_text(encoding="utf-8").strip() if history.exists() else ""
     atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows, told))

@@ -11,12 +11,14 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
+from ensemble_htr.assets import verify  # noqa: E402
 from ensemble_htr.cli.train import train as command  # noqa: E402
 from ensemble_htr.config import to_mapping  # noqa: E402
-from ensemble_htr.errors import ConfigError, InputError, OutputError  # noqa: E402
+from ensemble_htr.errors import AssetError, ConfigError, InputError, OutputError  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
 from ensemble_htr.train.data import Sample, write_pack  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
+from ensemble_htr.train.shelve import shelve  # noqa: E402
 from ensemble_htr.train.verb import make_pack, train  # noqa: E402
 
 Lines = Callable[[int, int, str], list[Sample]]
@@ -60,6 +62,25 @@ def test_train_stop_and_resume(tmp_path: Path, recipe: Recipe, packed: Path) -> 
     assert rows[-1]["lines"] == 48
     pytest.importorskip("matplotlib")
     assert (out / "log.png").stat().st_size > 1000
+
+
+def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
+    tmp_path: Path, recipe: Recipe, packed: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    shelf = tmp_path / "mine"
+    shelf.mkdir()
+    path = write_recipe(shelf / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
+    train(path, tmp_path / "run", root=tmp_path, packed=packed)
+    shelve(tmp_path / "run", shelf)
+    progress = verify(shelf).facts["progress"]
+    rows = [json.loads(row) for row in (shelf / "log.jsonl").read_text().splitlines()]
+    (kept,) = (row for row in rows if row["epoch"] == progress["epoch"])
+    assert progress["seconds"] == kept["seconds"] > 0
+    assert "seconds" not in load_weights(shelf / "model.safetensors").facts["progress"]
+    write_recipe(path, recipe, epochs=3, lines_per_epoch=24)
+    with pytest.raises(AssetError, match="is not the recipe"):
+        shelve(tmp_path / "run", shelf)
 
 
 def test_packs_and_folders_that_lack_lines(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:

@@ -22,9 +22,11 @@ __all__ = [
     "floored",
     "joined",
     "mass_by_number",
+    "numbered",
     "sight_of",
     "softmax",
     "spoken_at",
+    "taken_by",
     "texts_of",
     "weigh",
 ]
@@ -60,6 +62,12 @@ class Case:
     said: Floats  # (paths, voices): in each voice's own scale
     surprise: Floats  # (paths, slots): the LM's natural log of each arc on its path; 0 = no say
 
+    def __post_init__(self) -> None:
+        arcs = sum(len(slot.arcs) for slot in self.network.slots)
+        shape = len(self.paths), len(self.network.slots)
+        if self.taken.shape != shape or sum(map(len, self.numbers)) != arcs:
+            raise ValueError("the arcs that paths take are not numbered as this network's are")
+
     def texts(self) -> list[str]:
         return ["".join(path) for path in self.paths]
 
@@ -93,7 +101,7 @@ def weigh(
     numbers = numbered(network)
     arcs = [arc for slot in network.slots for arc in slot.arcs]
     table = [[arc.evidence.get(f"vote:{e}", 0.0) for e in engines] for arc in arcs]
-    taken = _taken(paths, numbers)
+    taken = taken_by(paths, numbers)
     votes = np.array(table, float).reshape(len(table), len(engines))[taken].sum(axis=1)
     texts = texts_of(paths)
     images = np.array([list(heard[k]) for k in heard]).T.reshape(len(paths), len(heard))
@@ -132,7 +140,7 @@ def numbered(network: ConfusionNetwork) -> tuple[Mapping[str, int], ...]:
     return tuple(found)
 
 
-def _taken(
+def taken_by(
     paths: Sequence[Sequence[str]], numbers: Sequence[Mapping[str, int]]
 ) -> NDArray[np.int64]:
     """(paths, slots): the numbers of the arcs that each path takes."""
@@ -183,7 +191,7 @@ def sight_of(case: Case, mode: Mode, spoken: Sequence[Mapping[str, tuple[float, 
     others = np.array([mode.voices.get(name, 0.0) for name in case.voices])
     language = mode.language * case.language + mode.length * case.length + case.said @ others
     each = (scores, case.images @ nets, language, _FLAT * scores)
-    rows = _taken([case.network.rows[e] for e in case.engines], case.numbers)
+    rows = taken_by([case.network.rows[e] for e in case.engines], case.numbers)
     masses = np.array([softmax(s) for s in each])
     return Sight(case.numbers, case.taken, rows, masses, spoken)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from ensemble_htr.combine.judge import Case
+from ensemble_htr.combine.case import Case, numbered, taken_by
 from ensemble_htr.train.judge import Item
 from ensemble_htr.types import Arc, ConfusionNetwork, Slot
 
@@ -52,13 +52,18 @@ def hearing(case: Case, keep: frozenset[str]) -> Case:
         for i, path in enumerate(case.paths)
         if all(token in known for token, known in zip(path, seen, strict=True))
     ]
+    left = tuple(case.paths[i] for i in paths)
+    network = ConfusionNetwork(slots, rows, case.network.level)
+    numbers = numbered(network)
     engines = [i for i, e in enumerate(case.engines) if e in keep]
     nets = [i for i, k in enumerate(case.nets) if k in keep or k not in case.engines]
     return replace(
         case,
-        network=ConfusionNetwork(slots, rows, case.network.level),
+        network=network,
         engines=tuple(case.engines[i] for i in engines),
-        paths=tuple(case.paths[i] for i in paths),
+        numbers=numbers,
+        paths=left,
+        taken=taken_by(left, numbers),
         votes=case.votes[paths][:, engines],
         nets=tuple(case.nets[i] for i in nets),
         images=case.images[paths][:, nets],

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Judge, JudgeModel, load_judge, plain_judge
+from ensemble_htr.combine.case import arc_mass, numbered, softmax, taken_by
 from ensemble_htr.combine.model import dump_judge
+from ensemble_htr.lm.arpa import ArpaModel
 from ensemble_htr.metrics import edit_distance
 from ensemble_htr.train import arcs
 from ensemble_htr.train.arcs import learn_scorer, truth_path
 from ensemble_htr.train.judge import Item
 from ensemble_htr.train.subsets import hearing, tempered, varied
 from ensemble_htr.types import Hypothesis
+from tests.lm.shared import small
 
 texts = st.text(alphabet="ab e1", max_size=6)
 MODE = plain_judge().modes["text"]
@@ -71,6 +74,28 @@ def test_a_subset_is_what_its_engines_alone_would_give(truth: str, readings: lis
     one = hearing(case, frozenset({"e0"}))
     assert one.texts() == [readings[0]] and one.votes.shape == (1, 1)
     assert all(len(slot.arcs) == 1 for slot in one.network.slots)
+    for subset in (same, one):
+        numbers = numbered(subset.network)
+        assert list(subset.numbers) == list(numbers)
+        assert (subset.taken == taken_by(subset.paths, numbers)).all()
+        whole = softmax(subset.scores(MODE))
+        assert all(sum(m.values()) == pytest.approx(1.0) for m in arc_mass(subset, whole))
+
+
+def test_paths_that_are_numbered_as_another_network_are_refused() -> None:
+    case, other = item("ab", "ab", "ac", "ad").case, item("abc", "abc").case
+    with pytest.raises(ValueError, match="numbered"):
+        replace(case, network=other.network)
+
+
+def test_a_scorer_is_learned_where_language_speaks() -> None:
+    judge = Judge(plain_judge(), ArpaModel(small()))
+    told = [replace(x, case=judge.case(x.case.network)) for x in made_up(30)]
+    mode = plain_judge().modes["text+lm"]
+    assert mode.speaks
+    scorer = learn_scorer(judge, told, mode)
+    for x in told:
+        assert 0 <= judge.decide(x.case, replace(mode, scorer=scorer)).confidence <= 1
 
 
 @given(texts, st.lists(texts, min_size=1, max_size=3))

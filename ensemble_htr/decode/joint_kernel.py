@@ -22,6 +22,7 @@ __all__ = ["Beam", "Symbols", "Weights", "search"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _NOTHING = 1e-18
+_SLACK = 1e-9  # nats: more than rounding makes of a bound
 _NEVER = -1e9
 
 
@@ -239,32 +240,80 @@ def _begin(beam: Beam, probs: Floats, start: Ints, tables: NGramTables, words: W
 
 
 @compiled
-def _tried(
-    beam: Beam, h: int, probs: Floats, start: Ints, symbols: Symbols, weights: Weights,
-    tables: NGramTables, words: WordTable, prefix: Floats, scores: Floats,
-) -> None:  # fmt: skip
-    """``scores`` of all symbols after prefix ``h`` (-inf for all but the likeliest by the nets) and
-    ``prefix``, by net, the log masses of the paths that begin so."""
-    mass = np.zeros(probs.shape[1])
+def _heard(
+    beam: Beam, h: int, probs: Floats, start: Ints, weights: Weights, mass: Floats, scores: Floats
+) -> None:
+    """``scores`` of all symbols after prefix ``h`` by the nets alone, and ``mass``, by net, of the
+    paths that begin so, over exp(scale)."""
     scores[:] = beam.score[h]
     scores[0] = -math.inf
     for k in range(len(weights.nets)):
-        _reach(beam, h, k, probs, start[k], start[k + 1], mass)
-        for c in range(1, len(mass)):
+        _reach(beam, h, k, probs, start[k], start[k + 1], mass[k])
+        past = beam.prefix[h, k] - beam.scale[h, k]
+        least = math.exp(min(past - weights.floor, 700.0))
+        for c in range(1, len(scores)):
             change = -weights.floor
-            prefix[k, c] = _NEVER
-            if mass[c] > 0:
-                prefix[k, c] = math.log(mass[c]) + beam.scale[h, k]
-                change = min(0.0, max(change, prefix[k, c] - beam.prefix[h, k]))
+            if mass[k, c] > least:
+                change = min(0.0, math.log(mass[k, c]) - past)
             scores[c] += weights.nets[k] * change
-    if len(mass) - 1 > weights.tries:
-        least = np.partition(scores, len(mass) - weights.tries)[len(mass) - weights.tries]
-        for c in range(1, len(mass)):
-            if scores[c] < least:
-                scores[c] = -math.inf
-    for c in range(1, len(mass)):
-        if scores[c] > -math.inf:
-            scores[c] += _said(beam, h, c, symbols, weights, tables, words)
+
+
+@compiled
+def _keep(heap: Floats, count: int, value: float) -> int:
+    """``heap`` with ``count`` of the highest values met, the lowest first, with ``value`` too; how
+    many it holds then."""
+    if count < len(heap):
+        i = count
+        count += 1
+        while i > 0 and heap[(i - 1) // 2] > value:
+            heap[i] = heap[(i - 1) // 2]
+            i = (i - 1) // 2
+    elif value <= heap[0]:
+        return count
+    else:
+        i = 0
+        while 2 * i + 1 < count:
+            child = 2 * i + 1
+            if child + 1 < count and heap[child + 1] < heap[child]:
+                child += 1
+            if heap[child] >= value:
+                break
+            heap[i] = heap[child]
+            i = child
+    heap[i] = value
+    return count
+
+
+@compiled
+def _spoken(
+    beam: Beam, alive: int, heard: Floats, symbols: Symbols, weights: Weights,
+    tables: NGramTables, words: WordTable, scores: Floats,
+) -> None:  # fmt: skip
+    """``scores`` are those ``heard`` with what language says; -inf for all but the likeliest by the
+    nets after each prefix, and for what cannot be among the best whatever language says: a language
+    model has no praise, nor has a word that goes on."""
+    best, held, top = np.zeros(weights.width), 0, -math.inf
+    praise = max(0.0, weights.beta) if weights.alpha > 0 else 0.0
+    for h in range(alive):
+        ends = 0.0
+        if weights.words > 0:
+            said = _ended(beam.first[h], beam.stop[h], beam.letters[h], weights, words)
+            ends = weights.words * said
+        scores[h] = -math.inf
+        for c in range(1, heard.shape[1]):
+            most = heard[h, c] + praise + _SLACK
+            if not symbols.letters[c]:
+                most += ends
+            if most < top - weights.behind or (held == weights.width and most < best[0]):
+                continue
+            better = 0
+            for other in heard[h]:
+                better += other > heard[h, c]
+            if better < weights.tries:
+                said = _said(beam, h, c, symbols, weights, tables, words)
+                scores[h, c] = heard[h, c] + said
+                top = max(top, scores[h, c])
+                held = _keep(best, held, scores[h, c])
 
 
 @compiled
@@ -317,7 +366,8 @@ def search(
     )
     best = np.full(weights.n_best, -math.inf)
     nodes, contexts = np.zeros(weights.n_best, np.int64), np.zeros(weights.n_best, np.int64)
-    prefix, scores = np.zeros((width, nets, columns)), np.full((width, columns), -math.inf)
+    mass, heard = np.zeros((width, nets, columns)), np.zeros((width, columns))
+    scores = np.zeros((width, columns))
     _begin(now, probs, start, tables, words)
     alive, made = 1, 1
     for length in range(longest + 1):
@@ -328,9 +378,10 @@ def search(
                     best[i], nodes[i], contexts[i] = best[i - 1], nodes[i - 1], contexts[i - 1]
                     i -= 1
                 best[i], nodes[i], contexts[i] = score, now.node[h], now.context[h]
-            _tried(now, h, probs, start, symbols, weights, tables, words, prefix[h], scores[h])
+            _heard(now, h, probs, start, weights, mass[h], heard[h])
         if length == longest:
             break
+        _spoken(now, alive, heard, symbols, weights, tables, words, scores)
         flat, grown = scores[:alive].copy().reshape(-1), 0
         top = flat.max()
         if top == -math.inf or top < best[-1] - weights.patience:
@@ -341,7 +392,9 @@ def search(
             for k in range(nets):
                 if _grow(now, h, then, grown, k, c, probs, start[k], start[k + 1]):
                     possible = True
-                then.prefix[grown, k] = prefix[h, k, c]
+                then.prefix[grown, k] = _NEVER
+                if mass[h, k, c] > 0:
+                    then.prefix[grown, k] = math.log(mass[h, k, c]) + now.scale[h, k]
             if possible:
                 then.score[grown] = flat[place]
                 _extend(now, h, then, grown, c, symbols, weights, tables, words)

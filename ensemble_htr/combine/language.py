@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from rapidfuzz.distance import Postfix, Prefix
@@ -31,11 +30,6 @@ _LONG = 3  # a run of more is none the less one
 
 def is_exempt(token: str, run: int) -> bool:
     """Numbers and runs of one symbol (as in the beam) are not the language model's to judge."""
-    return _exempt(token, min(run, _LONG))
-
-
-@lru_cache(maxsize=65536)
-def _exempt(token: str, run: int) -> bool:
     return is_number(token) or is_run(token, run)
 
 
@@ -44,19 +38,22 @@ class Speaker:
 
     def __init__(self, lm: LanguageModel, limit: int = 300_000) -> None:
         self._lm, self._limit = lm, limit
-        self._known: dict[tuple[Hashable, str], tuple[float, Hashable]] = {}
+        self._known: dict[tuple[Hashable, str, int], tuple[float | None, Hashable]] = {}
         self._ends: dict[Hashable, float] = {}
 
     def start(self) -> Hashable:
         return self._lm.start()
 
-    def ask(self, state: Hashable, token: str) -> tuple[float, Hashable]:
-        key = (state, token)
+    def ask(self, state: Hashable, token: str, run: int) -> tuple[float | None, Hashable]:
+        """Natural log-probability of ``token``, the ``run``-th of its kind in a row, after
+        ``state``, None where the model may not judge it, and the state after both."""
+        key = (state, token, run if run < _LONG else _LONG)
         answer = self._known.get(key)
         if answer is None:
             if len(self._known) > self._limit:
                 self._known.clear()
-            answer = self._known[key] = self._lm.score(state, token)
+            logp, after = self._lm.score(state, token)
+            answer = self._known[key] = None if is_exempt(token, run) else logp, after
         return answer
 
     def end(self, state: Hashable) -> float:
@@ -94,8 +91,8 @@ class Speaker:
                 token = tokens[i]
                 run = run + 1 if token == before else 1
                 before = token
-                logp, state = self.ask(state, token)
-                each.append(None if is_exempt(token, run) else logp)
+                logp, state = self.ask(state, token, run)
+                each.append(logp)
                 states.append((state, run))
             parts = tuple(part or 0.0 for part in each)
             count = len(each) - each.count(None)

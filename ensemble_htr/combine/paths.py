@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from ensemble_htr.combine.language import Speaker, is_exempt
+from ensemble_htr.combine.language import Speaker
 from ensemble_htr.types import EPSILON
 
 __all__ = ["best_paths"]
@@ -62,8 +62,8 @@ class _Ask(NamedTuple):
     length: float
 
     def cost(self, state: Hashable, token: str, run: int) -> tuple[float, Hashable]:
-        logp, state = self.speaker.ask(state, token)
-        return (0.0 if is_exempt(token, run) else -(self.language * logp + self.length)), state
+        logp, state = self.speaker.ask(state, token, run)
+        return (0.0 if logp is None else -(self.language * logp + self.length)), state
 
 
 class _Step(NamedTuple):

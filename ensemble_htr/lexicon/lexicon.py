@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from ensemble_htr.lexicon import near, store
@@ -80,8 +82,8 @@ class NameList:
         starts = a["starts"][: near.LONGEST + 2].tolist()
         found = near.candidates(key, starts, a["segment"], a["number"], a["signature"], most)
         return [
-            n for n in found.tolist()
-            if 0 < Levenshtein.distance(self.key(n), key, score_cutoff=most) <= most
+            n for n, other in zip(found.tolist(), self._texts("key", found), strict=True)
+            if 0 < Levenshtein.distance(other, key, score_cutoff=most) <= most
         ]  # fmt: skip
 
     def key(self, number: int) -> str:
@@ -92,12 +94,10 @@ class NameList:
         members, counts = self.arrays["members"], self.arrays["count"]
         low = int(members[number])
         stop = min(int(members[number + 1]), low + most)
-        chosen = self.arrays["member"][low:stop].tolist()
-        return [
-            Match(self._text("entry", n), self.name, distance,
-                  math.log((float(counts[n]) + 1) / self.total))
-            for n in chosen
-        ]  # fmt: skip
+        chosen = self.arrays["member"][low:stop]
+        shares = ((counts[chosen].astype(np.float64) + 1) / self.total).tolist()
+        entries = zip(self._texts("entry", chosen), shares, strict=True)
+        return [Match(entry, self.name, distance, math.log(share)) for entry, share in entries]
 
     def entries(self) -> Iterator[tuple[str, float]]:
         """All entries with their shares of the list."""
@@ -105,9 +105,12 @@ class NameList:
             yield self._text("entry", n), (count + 1) / self.total
 
     def _text(self, name: str, number: int) -> str:
-        places = self.arrays[name]
-        text = self.arrays[f"{name}_text"].data[places[number] : places[number + 1]]
-        return str(text, "utf-8", "replace")
+        return self._texts(name, np.array([number], np.int64))[0]
+
+    def _texts(self, name: str, numbers: NDArray[np.integer]) -> list[str]:
+        places, data = self.arrays[name], self.arrays[f"{name}_text"].data
+        bounds = zip(places[numbers].tolist(), places[numbers + 1].tolist(), strict=True)
+        return [str(data[start:stop], "utf-8", "replace") for start, stop in bounds]
 
 
 @dataclass

@@ -18,7 +18,9 @@ SHORTEST, LONGEST = 3, 40  # characters of a key that has near ones
 _TAU = 2
 _CLASSES = 32
 Codes = NDArray[np.uint32]
-_WEIGHTS = np.cumprod(np.full(LONGEST + 3, 0x01000193, np.uint32), dtype=np.uint32)
+_PRIME, _BITS = 0x01000193, 0xFFFFFFFF
+_WEIGHTS = np.cumprod(np.full(LONGEST + 3, _PRIME, np.uint32), dtype=np.uint32)
+_INVERSE = [pow(_PRIME, -place, 1 << 32) for place in range(LONGEST + 3)]
 
 
 def allowed(length: int) -> int:
@@ -37,6 +39,17 @@ def _hash(codes: Codes) -> NDArray[np.uint32]:
     return np.asarray(mixed.sum(axis=1, dtype=np.uint32))
 
 
+def _summed(word: str) -> list[int]:
+    """Of each beginning of a word its `_hash`, not cut to 32 bits: that of ``word[a:b]`` is their
+    difference at ``b`` and ``a`` over the prime to the ``a``, modulo 2 ** 32."""
+    total, found, weight = 0, [0], 1
+    for char in word:
+        weight = weight * _PRIME & _BITS
+        total += (ord(char) + 1) * weight
+        found.append(total)
+    return found
+
+
 def signatures(codes: Codes) -> NDArray[np.uint64]:
     """Of rows of code points: bits for letters held once and twice (by class). One edit changes at
     most two of them."""
@@ -47,6 +60,16 @@ def signatures(codes: Codes) -> NDArray[np.uint64]:
         found |= np.left_shift(once & bit, np.uint64(32))
         once |= bit
     return found | once
+
+
+def _signature(word: str) -> int:
+    """Of a word what `signatures` gives of its code points."""
+    once = twice = 0
+    for char in word:
+        bit = 1 << ord(char) % _CLASSES
+        twice |= once & bit
+        once |= bit
+    return twice << 32 | once
 
 
 def index(codes: Codes, first: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -74,29 +97,31 @@ def candidates(
     Keys are numbered by length: those of length ``m`` are ``starts[m]`` to ``starts[m + 1] - 1``,
     and their segments lie at three times that in ``hashes`` and ``numbers`` (see `index`).
     """
-    codes = np.frombuffer(word.encode("utf-32-le"), np.uint32)[None]
+    summed = _summed(word)
     found = []
     for length in range(max(SHORTEST, len(word) - most), min(LONGEST, len(word) + most) + 1):
         low, count = starts[length], starts[length + 1] - starts[length]
         shift = len(word) - length
         for part, (start, stop) in enumerate(_segments(length)) if count else ():
-            begin = 3 * low + part * count
-            row = hashes[begin : begin + count]
             first = max(start - part, start + shift - (_TAU - part), 0)
             last = min(start + part, start + shift + (_TAU - part), len(word) - (stop - start))
             if first > last:
                 continue
-            places = range(first, last + 1)
-            asked = np.concatenate([_hash(codes[:, p : p + stop - start]) for p in places])
-            lefts = np.searchsorted(row, asked, "left")
-            rights = np.searchsorted(row, asked, "right")
-            for left, right in zip(lefts.tolist(), rights.tolist(), strict=True):
+            asked = [
+                (summed[p + stop - start] - summed[p]) * _INVERSE[p] & _BITS
+                for p in range(first, last + 1)
+            ]
+            begin = 3 * low + part * count
+            row, wanted = hashes[begin : begin + count], np.array(asked, np.uint32)
+            lefts = row.searchsorted(wanted, "left").tolist()
+            rights = row.searchsorted(wanted, "right").tolist()
+            for left, right in zip(lefts, rights, strict=True):
                 if left < right:
                     found.append(numbers[begin + left : begin + right])
     if not found:
         return np.empty(0, np.uint32)
     together = np.concatenate(found)
-    unlike = np.bitwise_xor(signed[together], signatures(codes)[0])
+    unlike = np.bitwise_xor(signed[together], np.uint64(_signature(word)))
     return np.unique(together[_ones(unlike) <= 2 * most])
 
 

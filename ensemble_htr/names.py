@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ensemble_htr.text import graphemes
 
@@ -81,6 +82,16 @@ def _is_title(word: str) -> bool:
 
 
 def _name(raw: str, start: int) -> NameWord | None:
+    found = _named(raw)
+    if found is None:
+        return None
+    core, before, length = found
+    return NameWord(core, start + before, start + before + length)
+
+
+@lru_cache(maxsize=16384)
+def _named(raw: str) -> tuple[str, int, int] | None:
+    """The name in a word, how many tokens stand before it there and how many it has."""
     left = len(raw) - len(raw.lstrip(EDGES))
     core = raw.strip(EDGES)
     if (elided := _ELISION.match(core)) and core[elided.end()].isupper():
@@ -90,5 +101,4 @@ def _name(raw: str, start: int) -> NameWord | None:
         return None
     if sum(map(str.isalpha, core)) < _SHORTEST or any(map(str.isdigit, core)):
         return None
-    first = start + len(graphemes(raw[:left]))
-    return NameWord(core, first, first + len(graphemes(core)))
+    return core, len(graphemes(raw[:left])), len(graphemes(core))

@@ -6,6 +6,7 @@
     python eval/rivals.py read --work FOLDER                    both read val and the tests
     python eval/rivals.py speed --work FOLDER                   writes eval/rivals_speed.md
     python eval/rivals.py table --work FOLDER                   writes eval/rivals.md, .json, .png
+    python eval/rivals.py curve --work FOLDER                   writes eval/rivals_curve.md, .png
 
 Everybody gets the lines that our recognizers get: cut from the same pages, straightened along
 their baselines, 120 px high (kraken's default; more than our nets look at), black on white, texts
@@ -77,6 +78,11 @@ SPLITS = ("val", "test-seen", "test-unseen")
 HEIGHT = 120
 TORCH = ("torch==2.13.0", "torchvision==0.28.0")  # one release: no other torch is fetched
 PSM = 13  # tesseract's page segmentation mode: one line, no tricks (see `psm`)
+CURVES = (
+    "kraken by its own count on 200 lines of val, the same every time; ours greedy on all of val. "
+    "Core-hours are those of training alone: kraken's of its processor's time, ours of the clock, "
+    "on one thread beside other work, so that kraken has rather more than ours."
+)
 BEST = "crnn"  # our best single net: its processor hours are kraken's
 work_option = click.option("--work", required=True, type=click.Path(path_type=Path))
 
@@ -337,9 +343,7 @@ def table(work: Path) -> None:
         "archives, trained on 42,107 lines for 23 epochs on a GPU. Those are other pages "
         "than these: a reference, not a rival.",
         "## Learning curves\n\n![CER on val over core-hours](rivals.png)",
-        "kraken by its own count on 200 lines of val, the same every time; ours greedy on all "
-        "of val. Core-hours are those of training alone: kraken's of its processor's time, ours of "
-        "the clock, on one thread beside other work, so that kraken has rather more than ours.",
+        CURVES,
         curves(theirs, ours),
         "Lines: "
         + ", ".join(f"{split} {facts[split]['sha256'][:12]}" for split in facts)
@@ -356,6 +360,30 @@ def table(work: Path) -> None:
     atomic_write(HERE / "rivals.json", json.dumps(found, indent=1) + "\n")
     draw(theirs, ours, HERE / "rivals.png")
     click.echo("\n\n".join(text[3:5]))
+
+
+@main.command()
+@work_option
+def curve(work: Path) -> None:
+    """The learning curves alone, as far as kraken has come; nobody reads the tests."""
+    theirs = read_rows(work / "run" / "log.jsonl")
+    ours = read_rows(HERE.parent / "models" / BEST / "log.jsonl")
+    if not theirs:
+        raise click.ClickException(f"{work}: kraken has not been trained here; run `kraken` first")
+    last = theirs[-1]
+    text = [
+        "# How kraken's default network and our best single net learn",
+        f"`python eval/rivals.py curve --work FOLDER` on {date.today()}, commit {commit()}; kraken "
+        f"{_version(work, 'kraken')} was trained for {last['seconds'] / 3600:.2f} of the "
+        f"{hours_of(BEST):.2f} core-hours of {BEST}, {last['lines']:,} lines, and can go on from "
+        "there. Same lines, same shares of the two sources, kraken with its own defaults.",
+        "![CER on val over core-hours](rivals_curve.png)",
+        CURVES,
+        curves(theirs, ours),
+    ]
+    draw(theirs, ours, HERE / "rivals_curve.png")
+    atomic_write(HERE / "rivals_curve.md", "\n\n".join(text) + "\n")
+    click.echo(text[-1])
 
 
 def _state(work: Path, split: str) -> Training | None:

@@ -84,7 +84,8 @@ def test_fitting_twice_gives_the_same() -> None:
     assert dump_judge(one) == dump_judge(two)
 
 
-def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("silent", [["--no-lm"], []], ids=["without lm", "with lm"])
+def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path, silent: list[str]) -> None:
     found = lines(30, [0.05, 0.2])
     for k, name in ((0, "a"), (2, "truth")):
         rows = ({"id": x.id, "doc": x.doc, "text": x.rows[k].text} for x in found)
@@ -94,13 +95,13 @@ def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path) -> None:
     engines = [f"--engine=a={tmp_path / 'a.jsonl'}", f"--engine=b={tmp_path / 'b.txt'}"]
     out = tmp_path / "fitted.json"
     truth = str(tmp_path / "truth.jsonl")
-    done = CliRunner().invoke(cli, ["fit", truth, *engines, "-o", str(out), "--no-lm"])
+    done = CliRunner().invoke(cli, ["fit", truth, *engines, "-o", str(out), *silent])
     assert done.exit_code == 0 and done.stdout == "", done.output
     assert "vote" in done.stderr and "fitted" in done.stderr
     assert "engine b: lines matched without a common id: 30 by their order" in done.stderr
     assert set(load_judge(out).facts["engines"]) == {"a", "b"}
     done = CliRunner().invoke(
-        cli, ["combine", *engines, "-o", "-", "--no-lm", "--combiner", str(out)]
+        cli, ["combine", *engines, "-o", "-", *silent, "--combiner", str(out)]
     )
     assert done.exit_code == 0 and len(done.stdout.splitlines()) == 30
 

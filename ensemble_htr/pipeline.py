@@ -89,7 +89,8 @@ class Pipeline:
         beams = options.images and jit.available()
         lm = _load_lm(plan.lm, beams) if plan.lm is not None else None
         judge, notices = _load_judge(plan.judge)
-        recognizers = tuple(_recognizer(name, path) for name, path in plan.weights.items())
+        writes = config.search.decoder
+        recognizers = tuple(_recognizer(n, path, writes) for n, path in plan.weights.items())
         decoders = {r.name: BeamDecoder(config.beam, lm, r.name) for r in recognizers}
         segmenter = _segmenter(options.segmenter) if options.images else None
         seed = _seed(config, options.segmenter)
@@ -412,7 +413,7 @@ def _load_judge(path: Path | None) -> tuple[JudgeModel, list[str]]:
     return load_judge(path), []
 
 
-def _recognizer(name: str, path: Path) -> FrameReader:
+def _recognizer(name: str, path: Path, writes: bool) -> FrameReader:
     decoder = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, name)
     if path.suffix == ".onnx":
         _need({"cv2": "OpenCV"})
@@ -426,7 +427,7 @@ def _recognizer(name: str, path: Path) -> FrameReader:
     from ensemble_htr.recognizers.attention import load_recognizer
 
     torch.set_num_threads(1)
-    return load_recognizer(name, path, decoder=decoder, scorer=ctc_score)
+    return load_recognizer(name, path, decoder=decoder, scorer=ctc_score, writes=writes)
 
 
 def _need(libraries: Mapping[str, str]) -> None:

@@ -163,6 +163,7 @@ class SearchOptions:
 
     beam: int = 4  # hypotheses kept of each line
     n_best: int = 4
+    decoder: bool = True  # False: only the encoder is heard, by its CTC head: much quicker
     write: bool = True  # False: it only scores what others propose, which takes less time
     alpha: float = 0.0  # weight of the language model (the decoder has learned one of its own)
     beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon

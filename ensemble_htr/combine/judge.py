@@ -231,25 +231,29 @@ def choose(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> Choic
 
     A word that language changes, against what would be read without it, must be likelier, as a
     whole, by ``mode.guard`` nats. A word that lists of words and names change, against what would
-    be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats. Lists
-    know no spelling and no number, and like short words: what they would change in case, accents
-    and marks alone, shorten, or change in a word with a number, is left as it is.
+    be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats, and to
+    everybody together by ``mode.list_margin``. Lists know no spelling and no number, and like short
+    words: what they would change in case, accents and marks alone, shorten, or change in a word
+    with a number, is left as it is.
     """
     if mode.listed:
         plain = mode.unlisted()
         old = choose(case, plain, arc_masses(case, plain))
-        return replace(old, all=_with_lists(case, mode, old.all, _heaviest(mass)))
-    best = _heaviest(mass)
+        best = guarded(case, mode, old.silent, heaviest(mass))
+        found = [c for c in list_changes(case, mode, old.all, best) if c.allowed(mode)]
+        return replace(old, all=changed(old.all, best, found))
+    best = heaviest(mass)
     if not mode.speaks:
         return Choice(best, best, best)
-    silent = _heaviest(arc_masses(case, mode.mute()))
-    if mode.guard > 0 and silent != best:
-        best = _guarded(case, mode, silent, best)
+    silent = heaviest(arc_masses(case, mode.mute()))
+    best = guarded(case, mode, silent, best)
     return Choice(best, best, silent)
 
 
-def _guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
-    """``old`` with those words of ``best`` that language may change."""
+def guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
+    """``old`` with those words of ``best`` that language, lists too, may change."""
+    if mode.guard <= 0 or old == best:
+        return best
     sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
     for start, stop in _changed(old, best):
         before, after = (sight.same(way, start, stop)[0][0] for way in (old, best))
@@ -258,22 +262,46 @@ def _guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[st
     return kept
 
 
-def _with_lists(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
-    """``old`` with those words of ``best`` that lists may change."""
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """A word (slots ``start`` to ``stop``) that lists would change: by how many nats they like it
+    better, and by how many the likeliest path that has it is likelier than without (`Mode`)."""
+
+    start: int
+    stop: int
+    told: float
+    margin: float
+
+    def allowed(self, mode: Mode) -> bool:
+        return self.told >= mode.list_guard and self.margin >= mode.list_margin
+
+
+def list_changes(
+    case: Case, mode: Mode, old: Sequence[str], best: Sequence[str]
+) -> list[ListChange]:
+    """The words of ``old`` that are others in ``best``, but those that are not for lists."""
     if old == best:
-        return old
+        return []
     weights = [mode.voices.get(v, 0.0) * (v != BACKWARD) for v in case.voices]
     told, scores = case.said @ np.array(weights), case.scores(mode)
-    sight, kept = sight_of(case, mode, [{}] * len(best)), list(old)
+    sight, found = sight_of(case, mode, [{}] * len(best)), []
     for start, stop in _changed(old, best):
         if _not_for_lists(old[start:stop], best[start:stop]):
             continue
         ways = [sight.along(way, start, stop) for way in (old, best)]
         if not all(map(np.any, ways)):
             continue  # no path goes so
-        before, after = (told[np.where(way, scores, -np.inf).argmax()] for way in ways)
-        if after - before >= mode.list_guard:
-            kept[start:stop] = best[start:stop]
+        before, after = (int(np.where(way, scores, -np.inf).argmax()) for way in ways)
+        gains = (float(each[after] - each[before]) for each in (told, scores))
+        found.append(ListChange(start, stop, *gains))
+    return found
+
+
+def changed(old: Sequence[str], best: Sequence[str], changes: Iterable[ListChange]) -> list[str]:
+    """``old`` with the ``changes`` as they are in ``best``."""
+    kept = list(old)
+    for each in changes:
+        kept[each.start : each.stop] = best[each.start : each.stop]
     return kept
 
 
@@ -281,7 +309,8 @@ def _spelled(chosen: Sequence[str]) -> str:
     return "".join(chosen[i] for i in written(chosen))
 
 
-def _heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
+def heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
+    """The token of each slot that has the largest mass."""
     return [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
 
 

@@ -39,7 +39,8 @@ class Mode:
     length: float = 0.0
     voices: Mapping[str, float] = field(default_factory=dict)  # by `protocols.TextVoice.name`
     guard: float = 0.0  # nats by which a word that language changed must be likelier (`mute`)
-    list_guard: float = 0.0  # nats by which lists must like better what they alone changed
+    list_guard: float = 0.0  # nats by which lists must like better what they alone changed ...
+    list_margin: float = 0.0  # ... and by which the likeliest path so must be likelier than without
     char: Calibration = Calibration(0.0, (1.0, 0.0, 0.0, 0.0))
     word: Calibration = Calibration(0.0, (1.0, 0.0))
     line: Calibration = Calibration(0.0, (1.0, 0.0))
@@ -52,7 +53,8 @@ class Mode:
 
     def mute(self) -> Mode:
         """The same with all of them silent."""
-        return replace(self, language=0.0, length=0.0, voices={}, guard=0.0, list_guard=0.0)
+        plain = replace(self, guard=0.0, list_guard=0.0, list_margin=0.0)
+        return replace(plain, language=0.0, length=0.0, voices={})
 
     @property
     def listed(self) -> bool:
@@ -62,7 +64,7 @@ class Mode:
     def unlisted(self) -> Mode:
         """The same with the lists silent; language models speak."""
         models = {voice: weight for voice, weight in self.voices.items() if voice == BACKWARD}
-        return replace(self, voices=models, list_guard=0.0)
+        return replace(self, voices=models, list_guard=0.0, list_margin=0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from ensemble_htr.recognizers.transformer import Cache, Transformer
 from ensemble_htr.recognizers.weights import Weights, load_weights
 from ensemble_htr.types import Hypothesis, Line, Posteriors, SearchOptions
 
-__all__ = ["AttentionRecognizer", "load_recognizer"]
+__all__ = ["AttentionRecognizer", "EncoderRecognizer", "load_recognizer"]
 
 END = 0  # code of the end of the line
 LINES = 24  # written side by side
@@ -59,10 +59,32 @@ class _Sheet:
     done: list[_Written] = field(default_factory=list)
 
 
-class AttentionRecognizer(CtcRecognizer):
-    """A `CtcRecognizer` (its encoder's posteriors) that also writes: see `write` and `dictate`."""
+class EncoderRecognizer(CtcRecognizer):
+    """A transformer of which the encoder alone is heard, by its CTC head: a `CtcRecognizer`."""
 
     network: Transformer
+    keeps = False  # what a decoder needs of each line
+
+    def _precision(self) -> torch.autocast:
+        """One context for a whole search: the weights are rounded once, not at every step."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+
+    @torch.inference_mode()
+    def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
+        count = torch.tensor(frames, device=self.device)
+        with self._precision():
+            encoded, _ = self.network.encode(self.network.columns(inputs), count)
+            logp = log_softmax(self.network.ctc(encoded))
+        if not self.keeps:
+            return [(p[:n], None) for p, n in zip(logp, frames, strict=True)]
+        memory = encoded.half().cpu().numpy()
+        return [(p[:n], m[: (n + 1) // 2]) for p, m, n in zip(logp, memory, frames, strict=True)]
+
+
+class AttentionRecognizer(EncoderRecognizer):
+    """One that also writes: see `write` and `dictate`."""
+
+    keeps = True
 
     def read(self, lines: Sequence[Line], n_best: int = 1) -> list[list[Hypothesis]]:
         options = SearchOptions(beam=max(4, n_best), n_best=n_best)
@@ -71,15 +93,6 @@ class AttentionRecognizer(CtcRecognizer):
     def score(self, lines: Sequence[Line], texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """``texts[i]`` are the rival texts of ``lines[i]``, cut into code points by `str`."""
         return self.dictate(self.posteriors(lines), texts)
-
-    @torch.inference_mode()
-    def _forward(self, inputs: torch.Tensor, frames: Sequence[int]) -> list[Impression]:
-        count = torch.tensor(frames, device=self.device)
-        with self._precision():
-            encoded, _ = self.network.encode(self.network.columns(inputs), count)
-            logp = log_softmax(self.network.ctc(encoded))
-        memory = encoded.half().cpu().numpy()
-        return [(p[:n], m[: (n + 1) // 2]) for p, m, n in zip(logp, memory, frames, strict=True)]
 
     # ---- writing -------------------------------------------------------------------------
 
@@ -243,10 +256,6 @@ class AttentionRecognizer(CtcRecognizer):
 
     # ---- the network ---------------------------------------------------------------------
 
-    def _precision(self) -> torch.autocast:
-        """One context for a whole search: the weights are rounded once, not at every step."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
-
     def _begin(self, heard: Sequence[Posteriors]) -> Cache:
         memories = [_memory(p) for p in heard]
         counts = torch.tensor([len(m) for m in memories])
@@ -330,8 +339,12 @@ def load_recognizer(
     decoder: Decoder,
     scorer: TextScorer,
     precision: Precision = "auto",
+    writes: bool = True,
 ) -> CtcRecognizer:
-    """The recognizer that the weights in ``path`` make; raises `AssetError`."""
+    """The recognizer that the weights in ``path`` make, without its decoder (if it has one) unless
+    it ``writes``; raises `AssetError`."""
     weights: Weights = load_weights(path)
-    kind = AttentionRecognizer if weights.architecture == "transformer" else CtcRecognizer
+    kind = CtcRecognizer
+    if weights.architecture == "transformer":
+        kind = AttentionRecognizer if writes else EncoderRecognizer
     return kind(name, path, decoder=decoder, scorer=scorer, precision=precision, weights=weights)

@@ -3,11 +3,18 @@ the words that they break."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ensemble_htr.combine.case import Case, floored
-from ensemble_htr.combine.judge import arc_masses, choose
+from ensemble_htr.combine.judge import (
+    arc_masses,
+    changed,
+    choose,
+    guarded,
+    heaviest,
+    list_changes,
+)
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import written
 from ensemble_htr.metrics import alignment_pairs, edit_distance, words_read
@@ -16,50 +23,91 @@ from ensemble_htr.train.judge import Item, document_weights
 __all__ = ["BROKEN", "fit_guard"]
 
 GUARDS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # nats
-BROKEN = 0.08  # words broken for each that is fixed, at most: elsewhere it will be more
+LIST_GUARDS, LIST_MARGINS = (0.0, 0.5, 1.0, 2.0), (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+BROKEN = 0.09  # words that language breaks for each that it fixes, at most
+BROKEN_BY_LISTS = 0.06  # fewer: of words that only lists change there are too few to count on
 _COST = 0.02
+
+Reader = Callable[[Mode], Sequence[str]]  # of one line: its tokens, as a mode reads it
 
 
 def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
-    """The mode with the guards that read best among those under which lists, and then all that
-    knows language, break at most `BROKEN` words for each that they fix; the tightest if there is
-    none. A guard may cost `_COST` of the errors on these lines (their weights were fitted on the
-    same, so language looks better here than it is), or else there is none. Lines weigh as in the
-    fit."""
-    mode = replace(mode, guard=0.0, list_guard=0.0)
-    if mode.listed:
-        rivals = [replace(mode, list_guard=nats) for nats in GUARDS]
-        mode = _guarded(items, rivals, mode.unlisted())
+    """The mode with the guards that read best among those under which language models, and then
+    lists, break at most `BROKEN` (`BROKEN_BY_LISTS`) words for each that they fix; where there is
+    none, the one that breaks the smallest share. A guard may cost `_COST` of the errors on these
+    lines, no more (their weights were fitted on the same, so language looks better here than it
+    is). Lines weigh as in the fit."""
+    mode = replace(mode, guard=0.0, list_guard=0.0, list_margin=0.0)
+    cases = [floored(item.case) for item in items]
     if mode.speaks:
-        mode = _guarded(items, [replace(mode, guard=nats) for nats in GUARDS], mode.mute())
+        rivals = [replace(mode.unlisted(), guard=nats) for nats in GUARDS]
+        readers = [_choosing(case) for case in cases]
+        best = _guarded(items, rivals, mode.mute(), readers, BROKEN)
+        mode = replace(mode, guard=best.guard)
+    if mode.listed:
+        rivals = [
+            replace(mode, list_guard=told, list_margin=margin)
+            for margin in LIST_MARGINS
+            for told in LIST_GUARDS
+        ]
+        readers = [_listing(case, mode) for case in cases]
+        mode = _guarded(items, rivals, mode.unlisted(), readers, BROKEN_BY_LISTS)
     return mode
 
 
-def _guarded(items: Sequence[Item], rivals: Sequence[Mode], mute: Mode) -> Mode:
+def _guarded(
+    items: Sequence[Item],
+    rivals: Sequence[Mode],
+    mute: Mode,
+    readers: Sequence[Reader],
+    most: float,
+) -> Mode:
     """The best of ``rivals`` (the first of them is unguarded) beside the ``mute`` mode."""
     weights = document_weights(items).tolist()
-    cases = [floored(item.case) for item in items]
-    silent = [_read(case, mute) for case in cases]
+    silent = [read(mute) for read in readers]
     before = [_right(item.truth, text) for item, text in zip(items, silent, strict=True)]
     found: list[tuple[float, float, Mode]] = []  # cost, broken for each fixed
     for tried in rivals:
         cost = fixed = broken = 0.0
-        for item, case, weight, old in zip(items, cases, weights, before, strict=True):
-            text = _read(case, tried)
+        for item, read, weight, old in zip(items, readers, weights, before, strict=True):
+            text = read(tried)
             cost += weight * edit_distance(item.truth, text)
             new = _right(item.truth, text)
             fixed += len(new - old)
             broken += len(old - new)
         found.append((cost, broken / max(1.0, fixed), tried))
-    allowed = [row for row in found if row[1] <= BROKEN] or [found[-1]]
-    cost, _, mode = min(allowed, key=lambda row: row[0])  # of equal ones the loosest
-    return mode if cost <= (1 + _COST) * found[0][0] else found[0][2]
+    affordable = [row for row in found if row[0] <= (1 + _COST) * found[0][0]]
+    least = max(most, min(share for _, share, _ in affordable))
+    allowed = [row for row in affordable if row[1] <= least]
+    return min(allowed, key=lambda row: row[0])[2]  # of equal ones the loosest
 
 
-def _read(case: Case, mode: Mode) -> list[str]:
+def _choosing(case: Case) -> Reader:
+    def read(mode: Mode) -> list[str]:
+        if not case.network.slots:
+            return []
+        return _spelled(choose(case, mode, arc_masses(case, mode)).all)
+
+    return read
+
+
+def _listing(case: Case, mode: Mode) -> Reader:
+    """A reader that works out once what lists would change: only their guards may differ."""
     if not case.network.slots:
-        return []
-    chosen = choose(case, mode, arc_masses(case, mode)).all
+        return lambda _: []
+    plain = mode.unlisted()
+    old = choose(case, plain, arc_masses(case, plain))
+    best = guarded(case, mode, old.silent, heaviest(arc_masses(case, mode)))
+    found = list_changes(case, mode, old.all, best)
+
+    def read(tried: Mode) -> list[str]:
+        kept = [each for each in found if each.allowed(tried)] if tried.listed else []
+        return _spelled(changed(old.all, best, kept))
+
+    return read
+
+
+def _spelled(chosen: Sequence[str]) -> list[str]:
     return [chosen[i] for i in written(chosen)]
 
 

@@ -146,8 +146,14 @@ def test_an_endless_guard_of_lists_reads_as_without_them(readings: list[str], wo
     assert mode.listed and not plain.listed
     assert (
         choose(found, replace(mode, list_guard=1e6), mass).all
+        == choose(found, replace(mode, list_margin=1e6), mass).all
         == choose(found, plain, arc_masses(found, plain)).all
     )
+    silent = mode.mute()
+    assert (
+        choose(found, replace(mode, guard=1e6), mass).all
+        == choose(found, silent, arc_masses(found, silent)).all
+    ), "what the guard of language forbids comes in by no list"
     whole = Judge(JudgeModel(modes={"text+lm": mode}), Bigram(), [Fond(word)])
     reading = whole.read(found.network)
     assert reading.without_lists == whole.decide(found, plain).text
@@ -161,7 +167,7 @@ def test_a_guard_of_lists_is_fitted_where_they_break_words_and_not_where_they_me
     assert "".join(choose(found, mode, arc_masses(found, mode)).all) == "ab"
     for truth in ("aa", "ab"):
         fitted = fit_guard(items(truth), mode)
-        assert (fitted.list_guard > 0) == (truth == "aa")
+        assert (fitted.list_guard + fitted.list_margin > 0) == (truth == "aa")
         assert "".join(choose(found, fitted, arc_masses(found, fitted)).all) == truth
 
 

@@ -22,6 +22,7 @@ from ensemble_htr.protocols import ScoringRecognizer, WritingRecognizer  # noqa:
 from ensemble_htr.recognizers import attention  # noqa: E402
 from ensemble_htr.recognizers.attention import (  # noqa: E402
     AttentionRecognizer,
+    EncoderRecognizer,
     load_recognizer,
 )
 from ensemble_htr.recognizers.weights import save_weights  # noqa: E402
@@ -64,6 +65,21 @@ def test_protocols(engine: AttentionRecognizer) -> None:
     assert isinstance(engine, WritingRecognizer) and isinstance(engine, ScoringRecognizer)
     ((best,),) = engine.read([line(80, 0)])
     assert best.source == "t" and best.logprobs is not None and not best.lm
+
+
+def test_without_its_decoder_it_hears_the_same_and_does_not_write(
+    engine: AttentionRecognizer, tmp_path: Path
+) -> None:
+    build(tmp_path, "abcdefgh ")
+    (path,) = tmp_path.glob("*.safetensors")
+    plain = load_recognizer(
+        "t", path, decoder=engine.decoder, scorer=ctc_score, precision="fp32", writes=False
+    )
+    assert isinstance(plain, EncoderRecognizer) and not isinstance(plain, WritingRecognizer)
+    lines = [line(80, 0), line(33, 1)]
+    for mine, whole in zip(plain.posteriors(lines), engine.posteriors(lines), strict=True):
+        np.testing.assert_array_equal(mine.logp, whole.logp)
+        assert mine.memory is None and whole.memory is not None
 
 
 @settings(max_examples=6, deadline=None)

@@ -21,7 +21,7 @@ __all__ = ["Beam", "Symbols", "Weights", "search"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-_NOTHING = 1e-18
+_NOTHING = 1e-12
 _SLACK = 1e-9  # nats: more than rounding makes of a bound
 _NEVER = -1e9
 

@@ -3,7 +3,9 @@
 A recognizer's folder then holds ``model.onnx`` and ``model.json``. The network takes ``images``,
 ``float32 (B, 1, height, W)``, 0 = paper and 1 = ink, ``W`` a multiple of 16, and gives ``logp``,
 ``float32 (B, W / pixels_per_frame, 1 + V)``: natural logarithms, column 0 the blank, column
-``i + 1`` ``alphabet[i]``. ``model.json`` has, beside ``format``:
+``i + 1`` ``alphabet[i]``. Networks that look at a whole line (the encoder of a transformer) also
+take ``frames``, ``int64 (B,)``: how many of each line are not padding. ``model.json`` has, beside
+``format``:
 
 * ``architecture``, ``profile``, ``alphabet`` (grapheme clusters), ``height`` and
   ``pixels_per_frame`` (px of the network's input);
@@ -60,9 +62,13 @@ class OnnxRecognizer(FrameReader):
             raise AssetError(f"{path.with_name(WORDS)}: damaged ({error!r})") from None
         self.facts: Mapping[str, Any] = words
         self._session = _session(path, wanted)
+        self._counts = "frames" in {each.name for each in self._session.get_inputs()}
 
     def _impressions(self, batch: NDArray[np.uint8], frames: Sequence[int]) -> list[Impression]:
-        (found,) = self._session.run(None, {"images": batch.astype(np.float32) / 255.0})
+        asked = {"images": batch.astype(np.float32) / 255.0}
+        if self._counts:
+            asked["frames"] = np.array(frames, np.int64)
+        (found,) = self._session.run(None, asked)
         logp = np.asarray(found, np.float32)
         if logp.ndim != 3 or logp.shape[2] != 1 + len(self.alphabet):
             raise AssetError(f"{self.name}: the network's answer does not fit its alphabet")

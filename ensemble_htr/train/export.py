@@ -23,8 +23,9 @@ from ensemble_htr.errors import AssetError, MissingDependencyError, OutputError,
 from ensemble_htr.files import atomic_write
 from ensemble_htr.pipeline import PipelineOptions
 from ensemble_htr.plan import Plan, weights_in
-from ensemble_htr.recognizers.ctc import CtcRecognizer
+from ensemble_htr.recognizers.attention import load_recognizer
 from ensemble_htr.recognizers.onnx import FORMAT, NETWORK, WORDS, OnnxRecognizer
+from ensemble_htr.recognizers.transformer import Transformer, positions
 from ensemble_htr.recognizers.weights import load_weights
 from ensemble_htr.train.folder import parts_of, write_ensemble
 
@@ -37,6 +38,7 @@ PREPROCESSING = (
     "rows with its aspect ratio kept, padded with 0 on the right to a multiple of 16 columns, "
     "divided by 255"
 )
+LONGEST = 4096  # frames of 8 px: what an exported encoder has positions for
 _SHAPES = ((1, 64), (3, 256), (2, 640))  # lines and columns that both are asked about
 
 
@@ -51,11 +53,25 @@ class _Spoken(nn.Module):
         return torch.log_softmax(self.network(images)[0], -1)
 
 
+class _Encoded(nn.Module):
+    """The encoder of a transformer with the log posteriors of its CTC head as its one answer;
+    ``frames (B,)`` of each line are not padding."""
+
+    def __init__(self, network: Transformer) -> None:
+        super().__init__()
+        self.network = network
+        network.places = positions(LONGEST, network.config.width)
+
+    def forward(self, images: Tensor, frames: Tensor) -> Tensor:
+        return torch.log_softmax(self.network(images, frames)[0], -1)
+
+
 def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Export the recognizer or the ensemble ``name`` (shelf or folder) into the folder ``out``; for
     one recognizer ``out`` may be ``FOLDER/FILE.onnx``, whose folder is meant. Returns the networks.
 
-    Raises `UsageError` for networks with a decoder, `AssetError` if the exported network does not
+    A transformer is exported without its decoder, whose search is half of it. Raises `UsageError`
+    for ensembles that hear such a decoder, `AssetError` if the exported network does not
     read as its original within `DIFFERENCE`, `MissingDependencyError` without onnx.
     """
     source = resolve("models", name)
@@ -70,6 +86,12 @@ def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) ->
     if not ensemble:
         return [export_network(weights_in(source), out, say)]
     plan = Plan.of(PipelineOptions(model=name))
+    writing = [n for n, path in plan.weights.items() if _writes(path)]
+    if writing and plan.config.search.decoder:
+        raise UsageError(
+            f"{name}: {writing[0]} writes with a decoder of its own, which is not exported; export "
+            "an ensemble that hears its encoder alone ([search] decoder = false), as default does"
+        )
     made = {n: export_network(p, out / "models" / n, say) for n, p in plan.weights.items()}
     parts = replace(parts_of(plan), weights=made)
     write_ensemble(parts, out, f"# {out.name}\n\nThe ensemble `{name}` for ONNX Runtime.\n",
@@ -82,19 +104,16 @@ def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path
     if weights.suffix == ".onnx":
         raise UsageError(f"{weights}: is exported already")
     described = load_weights(weights)
-    if described.architecture == "transformer":
-        raise UsageError(
-            f"{weights.parent.name}: writes with a decoder of its own; only CTC networks (crnn, "
-            "gated) are exported"
-        )
     try:
         import onnx  # noqa: F401 - torch asks for it
     except ImportError:
         raise MissingDependencyError("onnx", "train", "exporting networks") from None
     silent = BeamDecoder(replace(BeamOptions(), alpha=0.0), None, "export")
-    net = CtcRecognizer("export", weights, decoder=silent, scorer=ctc_score, precision="fp32")
-    module = _Spoken(net.network.cpu().to(memory_format=torch.contiguous_format)).eval()  # type: ignore[call-overload]
-    atomic_write(out / NETWORK, _converted(module, net.height))
+    net = load_recognizer("export", weights, decoder=silent, scorer=ctc_score, precision="fp32",
+                          writes=False)  # fmt: skip
+    bare = net.network.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    module = (_Encoded(bare) if isinstance(bare, Transformer) else _Spoken(bare)).eval()
+    atomic_write(out / NETWORK, _converted(module, net.height, net.stride))
     words: dict[str, Any] = {
         "format": FORMAT,
         "architecture": described.architecture,
@@ -113,7 +132,7 @@ def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path
     }
     atomic_write(out / WORDS, _json(words))
     found = OnnxRecognizer("export", out / NETWORK, decoder=silent, scorer=ctc_score)
-    words["difference"] = _difference(module, found, net.height)
+    words["difference"] = _difference(module, found, net.height, net.stride)
     if not words["difference"] <= DIFFERENCE:
         (out / NETWORK).unlink()
         raise AssetError(
@@ -127,14 +146,30 @@ def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path
     return out / NETWORK
 
 
+def _writes(weights: Path) -> bool:
+    return weights.suffix != ".onnx" and load_weights(weights).architecture == "transformer"
+
+
 def _json(words: dict[str, Any]) -> str:
     return json.dumps(words, indent=1, ensure_ascii=False) + "\n"
 
 
-def _converted(module: nn.Module, height: int) -> bytes:
+def _asked(module: nn.Module, images: Tensor, stride: int) -> tuple[Tensor, ...]:
+    """The module's arguments; lines get narrower from the first on."""
+    if not isinstance(module, _Encoded):
+        return (images,)
+    whole = images.shape[3] // stride
+    return images, torch.tensor([max(1, whole - 5 * i) for i in range(len(images))])
+
+
+def _converted(module: nn.Module, height: int, stride: int) -> bytes:
     """The module as ONNX, any number of lines of any width; torch's talk is kept from the user."""
     talk = io.StringIO()
-    axes = {"images": {0: "lines", 3: "columns"}, "logp": {0: "lines", 1: "frames"}}
+    axes = {"images": {0: "lines", 3: "columns"}, "logp": {0: "lines", 1: "steps"}}
+    arguments = _asked(module, torch.zeros(2, 1, height, 64), stride)
+    names = ["images", "frames"][: len(arguments)]
+    if len(names) > 1:
+        axes["frames"] = {0: "lines"}
     with (
         tempfile.TemporaryDirectory() as place,
         warnings.catch_warnings(),
@@ -144,9 +179,9 @@ def _converted(module: nn.Module, height: int) -> bytes:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
-            (torch.zeros(2, 1, height, 64),),
+            arguments,
             Path(place) / NETWORK,
-            input_names=["images"],
+            input_names=names,
             output_names=["logp"],
             dynamic_axes=axes,
             opset_version=OPSET,
@@ -156,14 +191,15 @@ def _converted(module: nn.Module, height: int) -> bytes:
 
 
 @torch.inference_mode()
-def _difference(module: nn.Module, found: OnnxRecognizer, height: int) -> float:
+def _difference(module: nn.Module, found: OnnxRecognizer, height: int, stride: int) -> float:
     """The greatest difference of log posteriors over images of grain, in nats."""
     rng = np.random.default_rng(1)
     worst = 0.0
     for lines, columns in _SHAPES:
         batch = rng.integers(0, 256, (lines, 1, height, columns), np.uint8)
-        wanted = module(torch.from_numpy(batch).float() / 255.0).numpy()
-        heard = found._impressions(batch, [wanted.shape[1]] * lines)
-        pairs = zip(heard, wanted, strict=True)
-        worst = max(worst, *(float(np.abs(logp - w).max()) for (logp, _), w in pairs))
+        asked = _asked(module, torch.from_numpy(batch).float() / 255.0, stride)
+        wanted = module(*asked).numpy()
+        frames = asked[1].tolist() if len(asked) > 1 else [wanted.shape[1]] * lines
+        pairs = zip(found._impressions(batch, frames), wanted, strict=True)
+        worst = max(worst, *(float(np.abs(logp - w[: len(logp)]).max()) for (logp, _), w in pairs))
     return worst

@@ -19,6 +19,7 @@ pytest.importorskip("onnxruntime")
 from ensemble_htr.assets import read_lock, resolve, verify  # noqa: E402
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score  # noqa: E402
 from ensemble_htr.errors import AssetError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
 from ensemble_htr.recognizers.ctc import CtcRecognizer  # noqa: E402
 from ensemble_htr.recognizers.onnx import OnnxRecognizer  # noqa: E402
 from ensemble_htr.train import export as exporting  # noqa: E402
@@ -64,6 +65,23 @@ def test_any_lines_of_any_width_are_heard_alike(exported: Path, tiny_home: Path)
             assert one.logp.shape == other.logp.shape
             assert one.pixels_per_frame == other.pixels_per_frame
             assert np.abs(one.logp - other.logp).max() <= exporting.DIFFERENCE
+
+
+def test_an_encoder_is_exported_without_its_decoder(
+    tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    (tmp_path / "model.toml").write_text('recognizers = ["writer"]\n[search]\ndecoder = false\n')
+    exporting.export(str(tmp_path), tmp_path / "out")
+    rng = np.random.default_rng(6)
+    widths = (3, 16, 40, 41, 300, 700, 9000)  # the last beyond the positions that are kept
+    lines = [Line(str(w), image=rng.integers(0, 256, (48, w), np.uint8)) for w in widths]
+    before = load_recognizer("writer", tiny_home / "models" / "writer" / "model.safetensors",
+                             precision="fp32", writes=False, **PARTS)  # fmt: skip
+    after = OnnxRecognizer("writer", tmp_path / "out" / "models" / "writer" / "model.onnx", **PARTS)
+    for one, other in zip(before.posteriors(lines), after.posteriors(lines), strict=True):
+        assert one.logp.shape == other.logp.shape
+        assert np.abs(one.logp - other.logp).max() <= exporting.DIFFERENCE
 
 
 def test_the_commands(
@@ -132,8 +150,9 @@ def test_what_cannot_be_exported(
     tmp_path: Path, tiny_home: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    (tmp_path / "model.toml").write_text('recognizers = ["crnn", "writer"]\n')
     with pytest.raises(UsageError, match="decoder of its own"):
-        exporting.export("writer", tmp_path / "out")
+        exporting.export(str(tmp_path), tmp_path / "out")
     with pytest.raises(UsageError, match="exported already"):
         exporting.export(str(exported / "models/crnn"), tmp_path / "out")
     with pytest.raises(UsageError, match="model.onnx"):

@@ -1,6 +1,6 @@
 """What every voice of the ensemble is worth: each taken away in turn, and everything fitted again.
 
-    python eval/ablation.py ../shared/data [--model trio] [--splits val,test-seen,test-unseen]
+    python eval/ablation.py ../shared/data [--model default] [--splits test-seen,test-unseen]
 
 Whatever is left is fitted on fr19/judge as the shipped ensemble is, from its weights (those of the
 beams are kept), then reads the splits. A voice that only judges texts is taken from the rivals that
@@ -142,7 +142,8 @@ class Study:
         cases = [muted(case, variant.silent) for case in self.cases("judge")]
         items = [Item(c, graphemes(h.truth), h.doc) for c, h in zip(cases, lines, strict=True)]
         if not variant.guarded:
-            plain = replace(self.full, guard=0.0, scorer=None)
+            free = replace(self.full, guard=0.0, list_guard=0.0, list_margin=0.0)
+            plain = replace(free, scorer=None)
             judge = Judge(JudgeModel(modes={variant.mode: plain}))
             return replace(plain, scorer=learn_scorer(judge, items, plain))
         left = {v: w for v, w in self.full.voices.items() if v in cases[0].voices}
@@ -258,8 +259,8 @@ HEAD = (
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--model", default="trio", show_default=True)
-@click.option("--splits", default="test-seen,test-unseen,val", show_default=True)
+@click.option("--model", default="default", show_default=True)
+@click.option("--splits", default="test-seen,test-unseen", show_default=True)
 @click.option("--jobs", default=2, show_default=True)
 @click.option("--only", multiple=True, help="Of the variants, by name; the table has all.")
 @click.option("--table", is_flag=True, help="Score what is there; read nothing.")

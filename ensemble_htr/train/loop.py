@@ -288,7 +288,7 @@ class Trainer:
         p = self.progress
         cer, letters = self.validate()
         row = {"epoch": p.epoch, "loss": loss, "val_cer": cer, "val_cer_letters": letters}
-        row |= {"rate": self._rate(p.step), "seconds": round(p.seconds, 1), "lines": p.lines}
+        row |= {"rate": self._rate(p.step), "seconds": round(p.seconds, 3), "lines": p.lines}
         row["lines_per_second"] = round(p.lines / max(p.seconds, 1e-9), 1)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -3,6 +3,10 @@
 Run with ``python -m ensemble_htr.train.shelve runs/crnn models/crnn``; the folder's
 ``recipe.toml`` must be the one that the run was made from. What the recipe does not tell of the run
 (a schedule changed on the way, a pause) stands in ``history.md`` there and enters the card.
+
+A run that began from the very weights on the shelf (``init`` in its recipe) goes on from them:
+with ``--continued`` its log is added to theirs, epochs, lines and seconds counted on. The folder's
+recipe stays; ``history.md`` has to tell what the run changed.
 """
 
 from __future__ import annotations
@@ -10,17 +14,18 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ensemble_htr.assets import write_lock
+from ensemble_htr.assets import sha256_file, write_lock
 from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import AssetError
 from ensemble_htr.files import atomic_write
-from ensemble_htr.recognizers.weights import Weights, load_weights
+from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.train.plot import plot_log
 from ensemble_htr.train.recipe import Recipe, load_recipe
 
@@ -29,17 +34,20 @@ __all__ = ["shelve"]
 LICENCE = "CC-BY-4.0 (see models/NOTICE.md for the data's attributions)"
 
 
-def shelve(run: Path, folder: Path) -> None:
+def shelve(run: Path, folder: Path, continued: bool = False) -> None:
     """Copy a run's product into ``folder`` and describe it; raises `AssetError` if the run was
-    made from another recipe than the one that lies there."""
+    made from another recipe than the one that lies there, or (``continued``) from other weights."""
     weights = load_weights(run / "model.safetensors")
     recipe = load_recipe(folder / "recipe.toml")
-    if recipe != from_mapping(weights.facts["recipe"], Recipe, str(run)):
+    rows = _rows(run / "log.jsonl")
+    if continued:
+        weights, rows = _joined(weights, rows, folder)
+    elif recipe != from_mapping(weights.facts["recipe"], Recipe, str(run)):
         raise AssetError(f"{folder / 'recipe.toml'}: is not the recipe that {run} was made from")
-    for name in ("model.safetensors", "log.jsonl"):
-        shutil.copyfile(run / name, folder / name)
+    else:
+        shutil.copyfile(run / "model.safetensors", folder / "model.safetensors")
+    atomic_write(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     plot_log(folder / "log.jsonl", folder / "log.png")
-    rows = [json.loads(row) for row in (run / "log.jsonl").read_text().splitlines() if row]
     progress = dict(weights.facts["progress"])
     kept = next(row for row in rows if row["epoch"] == progress["epoch"])
     progress["seconds"] = kept["seconds"]  # the clock's, so that the weights hold nothing of it
@@ -55,6 +63,42 @@ def shelve(run: Path, folder: Path) -> None:
         tools={"python": platform.python_version(), "torch": version("torch")},
         facts={"parameters": _parameters(weights), "progress": progress},
     )
+
+
+def _rows(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in log.read_text(encoding="utf-8").splitlines() if row]
+
+
+def _joined(
+    weights: Weights, rows: list[dict[str, Any]], folder: Path
+) -> tuple[Weights, list[dict[str, Any]]]:
+    """The weights of a run that began from those in ``folder``, written there, and the log of both
+    runs, counted on from the epoch that was kept of the first."""
+    shelf = folder / "model.safetensors"
+    if weights.facts["init"] != sha256_file(shelf):
+        raise AssetError(f"{shelf}: is not what the run began from")
+    kept = load_weights(shelf).facts["progress"]
+    before = [row for row in _rows(folder / "log.jsonl") if row["epoch"] <= kept["epoch"]]
+    last, more = before[-1], []
+    for row in rows:
+        counted = {k: row[k] + last[k] for k in ("epoch", "lines")}
+        seconds = round(row["seconds"] + last["seconds"], 3)
+        pace = round(counted["lines"] / seconds, 1)
+        more.append(row | counted | {"seconds": seconds, "lines_per_second": pace})
+    progress = dict(weights.facts["progress"])
+    for key in ("epoch", "step", "best_epoch", "lines"):
+        progress[key] += kept[key]
+    weights = replace(weights, facts={**weights.facts, "progress": progress})
+    save_weights(
+        shelf,
+        weights.tensors,
+        architecture=weights.architecture,
+        network=weights.network,
+        alphabet=weights.alphabet,
+        profile=weights.profile,
+        facts=weights.facts,
+    )
+    return weights, before + more
 
 
 def _parameters(weights: Weights) -> int:
@@ -102,9 +146,10 @@ def _state(epoch: int, recipe: Recipe) -> str:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
-def main(run: Path, folder: Path) -> None:
+@click.option("--continued", is_flag=True, help="RUN began from the weights in FOLDER.")
+def main(run: Path, folder: Path, continued: bool) -> None:
     """Put the finished RUN on the shelf FOLDER."""
-    shelve(run, folder)
+    shelve(run, folder, continued)
     click.echo(f"{folder}: shelved")
 
 

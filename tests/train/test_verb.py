@@ -83,6 +83,30 @@ def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
         shelve(tmp_path / "run", shelf)
 
 
+def test_a_run_that_began_from_the_shelf_is_counted_on(
+    tmp_path: Path, recipe: Recipe, packed: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    shelf = tmp_path / "mine"
+    shelf.mkdir()
+    path = write_recipe(shelf / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
+    train(path, tmp_path / "first", root=tmp_path, packed=packed)
+    shelve(tmp_path / "first", shelf)
+    began, hours = (verify(shelf).facts["progress"][key] for key in ("epoch", "seconds"))
+    weights = str(shelf / "model.safetensors")
+    more = write_recipe(tmp_path / "more.toml", recipe, epochs=1, lines_per_epoch=24, init=weights)
+    train(more, tmp_path / "second", root=tmp_path, packed=packed)
+    shelve(tmp_path / "second", shelf, continued=True)
+    progress = verify(shelf).facts["progress"]
+    rows = [json.loads(row) for row in (shelf / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(1, began + 2))
+    assert progress["epoch"] == began + 1 and progress["seconds"] > hours
+    assert progress["lines"] == rows[-1]["lines"] == 24 * (began + 1)
+    assert load_weights(shelf / "model.safetensors").facts["progress"]["epoch"] == began + 1
+    with pytest.raises(AssetError, match="is not what the run began from"):
+        shelve(tmp_path / "second", shelf, continued=True)
+
+
 def test_packs_and_folders_that_lack_lines(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:
     path = write_recipe(tmp_path / "recipe.toml", recipe)
     write_pack(tmp_path / "p", lines(3, 1, "train"), 0)

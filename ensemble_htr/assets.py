@@ -193,7 +193,7 @@ def write_lock(
         lock = Lock(entries, licence, dict(data or {}), dict(tools or {}), dict(facts or {}))
         named = to_mapping(lock)
         table = {"schema": 1, **named.pop("facts"), **named}
-        text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         temporary = folder / f".{LOCK}.tmp"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(folder / LOCK)

@@ -2,7 +2,7 @@
 
     python eval/names.py ../shared/data [--splits val,test-seen]
 
-From the readings that `eval/run.py --model trio --name readers` keeps: what the ensemble writes
+From the readings that `eval/run.py` keeps of the default ensemble: what the ensemble writes
 against what the same judge writes with its lists silent, or with all that knows language silent.
 Writes eval/names.md.
 """
@@ -117,12 +117,12 @@ def main(data: Path, splits: str, out: Path) -> None:
     parts = [
         "# Names and words",
         f"`python eval/names.py DATA` on {date.today()}, commit {commit()}, from the readings of "
-        "`readers.md`. Lines with a letter, profile fr-archive. A word "
+        "`recognition.md`. Lines with a letter, profile fr-archive. A word "
         "is right if there is no edit in it or at the blanks beside it. *In no training line*: "
         "spelled so nowhere in the transcriptions of fr19/train and hands/train.",
     ]
     for split in splits.split(","):
-        truth, kept = load(FOLDER / f"readers-{split}.jsonl.xz")
+        truth, kept = load(FOLDER / f"{split}.jsonl.xz")
         rows = {
             FULL: kept["ensemble"],
             NO_LISTS: kept["ensemble, lists silent"],

@@ -333,7 +333,7 @@ class Trainer:
         """Write the averaged weights as the run's product. Nothing in it comes from a clock: the
         same recipe on the same lines gives the same bytes."""
         progress = asdict(self.progress)
-        del progress["seconds"]
+        del progress["seconds"], progress["first"]  # of the clock; of no use to a reader
         facts = {
             "recipe": to_mapping(self.recipe),
             "data": data_hash(self.train),

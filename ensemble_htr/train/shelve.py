@@ -85,7 +85,7 @@ def _joined(
         seconds = round(row["seconds"] + last["seconds"], 3)
         pace = round(counted["lines"] / seconds, 1)
         more.append(row | counted | {"seconds": seconds, "lines_per_second": pace})
-    progress = dict(weights.facts["progress"])
+    progress = {k: v for k, v in weights.facts["progress"].items() if k != "first"}
     for key in ("epoch", "step", "best_epoch", "lines"):
         progress[key] += kept[key]
     weights = replace(weights, facts={**weights.facts, "progress": progress})

@@ -77,7 +77,9 @@ def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
     rows = [json.loads(row) for row in (shelf / "log.jsonl").read_text().splitlines()]
     (kept,) = (row for row in rows if row["epoch"] == progress["epoch"])
     assert progress["seconds"] == kept["seconds"] > 0
-    assert "seconds" not in load_weights(shelf / "model.safetensors").facts["progress"]
+    facts = load_weights(shelf / "model.safetensors").facts
+    assert "seconds" not in facts["progress"]
+    json.dumps(facts, allow_nan=False)  # a judge's file tells them on, as JSON
     write_recipe(path, recipe, epochs=3, lines_per_epoch=24)
     with pytest.raises(AssetError, match="is not the recipe"):
         shelve(tmp_path / "run", shelf)

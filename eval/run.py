@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from stored import FOLDER, store  # noqa: E402
 
+from ensemble_htr.assets import read_lock, resolve  # noqa: E402
 from ensemble_htr.evaluate import Options, Report, score_records, to_json  # noqa: E402
 from ensemble_htr.io.readings import load_records  # noqa: E402
 from ensemble_htr.io.records import Record  # noqa: E402
@@ -208,6 +209,18 @@ def commit() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def weights_of(pipeline: Pipeline) -> str:
+    """How long the recognizers were trained, by their locks on the shelf."""
+    told = []
+    for name in (r.name for r in pipeline.recognizers):
+        p = read_lock(resolve("models", name)).facts["progress"]
+        told.append(
+            f"{name}, epoch {p['best_epoch']}, {p['lines']} lines trained on in "
+            f"{p['seconds'] / 3600:.2f} core-hours"
+        )
+    return f"Weights: {'; '.join(told)}."
+
+
 def read_split(
     folder: Path, options: PipelineOptions, jobs: int, kept: Path
 ) -> tuple[Report, Rows]:
@@ -238,7 +251,6 @@ def main(data: Path, splits: str, model: str, name: str, jobs: int, out: Path) -
         stored = FOLDER / f"{'' if name == 'recognition' else f'{name}-'}{split}.jsonl.xz"
         reports[split], kept[split] = read_split(data / "fr19" / split, options, jobs, stored)
     pipeline = Pipeline.load(options)
-    recipes = {r.name: r.facts.get("progress", {}) for r in pipeline.recognizers}
     parts = [
         "# Recognition of fr19",
         f"`python eval/run.py DATA --model {model} --name {name}` on {date.today()}, commit "
@@ -246,13 +258,7 @@ def main(data: Path, splits: str, model: str, name: str, jobs: int, out: Path) -
         "Every recognizer alone, with the language model, and the ensemble. Lines with a letter, "
         "profile fr-archive; 95 % intervals are by document. Fusion weights, "
         "judge and calibration are fitted on fr19/judge; val chose the best single systems.",
-        "Weights: "
-        + "; ".join(
-            f"{name}, epoch {p.get('best_epoch')}, {p.get('lines')} lines trained on in "
-            f"{p.get('seconds', 0) / 3600:.2f} core-hours"
-            for name, p in recipes.items()
-        )
-        + ".",
+        weights_of(pipeline),
         summary(reports),
         gains(reports),
         "## Diversity\n\nErrors of the greedy readings on the same reference characters.\n\n"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.plan import Plan
 from ensemble_htr.text import profile
 from ensemble_htr.types import Line, Posteriors
 
@@ -48,9 +49,11 @@ def each_page(
     options: PipelineOptions,
     jobs: int = 2,
 ) -> Iterator[T]:
-    """``work(pipeline, page)`` for every page of a folder, in order, in ``jobs`` processes."""
+    """``work(pipeline, page)`` for every page of a folder, in order, in ``jobs`` processes; raises
+    what `Plan.of` does for a model that cannot be loaded."""
     from tqdm import tqdm
 
+    Plan.of(options)  # a pool would replace workers that fail to load it for ever
     tasks = [(work, source) for source in find_pages([folder])]
     context = multiprocessing.get_context("spawn")
     with context.Pool(jobs, _start, (options,)) as pool:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -43,12 +43,12 @@ from ensemble_htr.combine.case import (
     weigh,
 )
 from ensemble_htr.combine.certainty import Verdict, char_features, sigmoid
+from ensemble_htr.combine.choice import Choice, arc_masses, choose, vote_for
 from ensemble_htr.combine.language import Backward, Speaker
-from ensemble_htr.combine.model import BACKWARD, JudgeModel, Mode
+from ensemble_htr.combine.model import JudgeModel, Mode
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.combine.words import Sight, written
 from ensemble_htr.protocols import LanguageModel, TextVoice
-from ensemble_htr.text import fold, is_number
 from ensemble_htr.types import EPSILON, Arc, ConfusionNetwork, Reading, Slot
 
 __all__ = ["Case", "ImageScorer", "Judge", "LinesScorer"]
@@ -152,7 +152,7 @@ class Judge:
         weighed = partial(weigh, network, engines, speaker, voices)
         if not images:
             local = [
-                [(a.token, _vote(a, engines, mode)) for a in slot.arcs] for slot in network.slots
+                [(a.token, vote_for(a, engines, mode)) for a in slot.arcs] for slot in network.slots
             ]
             composed = best_paths(
                 local,
@@ -210,123 +210,8 @@ class Judge:
         return reading, choice
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The token of each slot, by who is heard."""
-
-    all: list[str]
-    unlisted: list[str]  # lists of words and names silent
-    silent: list[str]  # nobody heard who knows language and not this line
-
-
-def arc_masses(case: Case, mode: Mode) -> list[dict[str, float]]:
-    """For each slot the posterior of each of its arcs."""
-    if not case.nets and not mode.speaks:
-        return [_softmax_arcs(slot, case.engines, mode) for slot in case.network.slots]
-    return arc_mass(case, softmax(case.scores(mode)))
-
-
-def choose(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> Choice:
-    """The token of each slot: that of the largest ``mass``, but for words that are guarded.
-
-    A word that language changes, against what would be read without it, must be likelier, as a
-    whole, by ``mode.guard`` nats. A word that lists of words and names change, against what would
-    be read (and guarded) without them, must be likelier to them by ``mode.list_guard`` nats, and to
-    everybody together by ``mode.list_margin``. Lists know no spelling and no number, and like short
-    words: what they would change in case, accents and marks alone, shorten, or change in a word
-    with a number, is left as it is.
-    """
-    if mode.listed:
-        plain = mode.unlisted()
-        old = choose(case, plain, arc_masses(case, plain))
-        best = guarded(case, mode, old.silent, heaviest(mass))
-        found = [c for c in list_changes(case, mode, old.all, best) if c.allowed(mode)]
-        return replace(old, all=changed(old.all, best, found))
-    best = heaviest(mass)
-    if not mode.speaks:
-        return Choice(best, best, best)
-    silent = heaviest(arc_masses(case, mode.mute()))
-    best = guarded(case, mode, silent, best)
-    return Choice(best, best, silent)
-
-
-def guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str]:
-    """``old`` with those words of ``best`` that language, lists too, may change."""
-    if mode.guard <= 0 or old == best:
-        return best
-    sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
-    for start, stop in _changed(old, best):
-        before, after = (sight.same(way, start, stop)[0][0] for way in (old, best))
-        if after - before < mode.guard:
-            kept[start:stop] = old[start:stop]
-    return kept
-
-
-@dataclass(frozen=True, slots=True)
-class ListChange:
-    """A word (slots ``start`` to ``stop``) that lists would change: by how many nats they like it
-    better, and by how many the likeliest path that has it is likelier than without (`Mode`)."""
-
-    start: int
-    stop: int
-    told: float
-    margin: float
-
-    def allowed(self, mode: Mode) -> bool:
-        return self.told >= mode.list_guard and self.margin >= mode.list_margin
-
-
-def list_changes(
-    case: Case, mode: Mode, old: Sequence[str], best: Sequence[str]
-) -> list[ListChange]:
-    """The words of ``old`` that are others in ``best``, but those that are not for lists."""
-    if old == best:
-        return []
-    weights = [mode.voices.get(v, 0.0) * (v != BACKWARD) for v in case.voices]
-    told, scores = case.said @ np.array(weights), case.scores(mode)
-    sight, found = sight_of(case, mode, [{}] * len(best)), []
-    for start, stop in _changed(old, best):
-        if _not_for_lists(old[start:stop], best[start:stop]):
-            continue
-        ways = [sight.along(way, start, stop) for way in (old, best)]
-        if not all(map(np.any, ways)):
-            continue  # no path goes so
-        before, after = (int(np.where(way, scores, -np.inf).argmax()) for way in ways)
-        gains = (float(each[after] - each[before]) for each in (told, scores))
-        found.append(ListChange(start, stop, *gains))
-    return found
-
-
-def changed(old: Sequence[str], best: Sequence[str], changes: Iterable[ListChange]) -> list[str]:
-    """``old`` with the ``changes`` as they are in ``best``."""
-    kept = list(old)
-    for each in changes:
-        kept[each.start : each.stop] = best[each.start : each.stop]
-    return kept
-
-
 def _spelled(chosen: Sequence[str]) -> str:
     return "".join(chosen[i] for i in written(chosen))
-
-
-def heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
-    """The token of each slot that has the largest mass."""
-    return [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
-
-
-def _changed(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
-    """The stretches between blanks that both write in which they differ."""
-    cuts = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a == b and a.isspace()]
-    bounds = zip([-1, *cuts], [*cuts, len(old)], strict=True)
-    return [(a + 1, b) for a, b in bounds if old[a + 1 : b] != new[a + 1 : b]]
-
-
-def _not_for_lists(old: Sequence[str], new: Sequence[str]) -> bool:
-    """Whether two words differ in case, accents and marks alone, the second is shorter, or one
-    holds a number."""
-    old, new = ([t for t in word if t != EPSILON] for word in (old, new))
-    letters = [[fold(t) for t in word if t[0].isalpha()] for word in (old, new)]
-    return letters[0] == letters[1] or len(new) < len(old) or any(map(is_number, (*old, *new)))
 
 
 def tabled(case: Case, network: ConfusionNetwork, mode: Mode) -> tuple[ArcTable, Sight]:
@@ -399,20 +284,6 @@ def _of_one(score: ImageScorer | None) -> LinesScorer | None:
 def _engines(network: ConfusionNetwork) -> tuple[str, ...]:
     """The engines that have a row; alternatives are called ``engine#k``."""
     return tuple(source for source in network.rows if "#" not in source)
-
-
-def _vote(arc: Arc, engines: Sequence[str], mode: Mode) -> float:
-    votes = ((mode.votes.get(e, mode.vote_default), arc.evidence.get(f"vote:{e}")) for e in engines)
-    return sum(weight * vote for weight, vote in votes if vote is not None)
-
-
-def _softmax_arcs(slot: Slot, engines: Sequence[str], mode: Mode) -> dict[str, float]:
-    if len(slot.arcs) == 1:
-        return {slot.arcs[0].token: 1.0}
-    scores = [_vote(arc, engines, mode) for arc in slot.arcs]
-    shifted = [math.exp(score - max(scores)) for score in scores]
-    total = sum(shifted)
-    return {arc.token: p / total for arc, p in zip(slot.arcs, shifted, strict=True)}
 
 
 def _distinct(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ensemble_htr.combine.arcs import FEATURES, ArcTable
 from ensemble_htr.combine.case import floored
 from ensemble_htr.combine.certainty import Scorer, best_arcs
+from ensemble_htr.combine.choice import arc_masses, choose
 from ensemble_htr.combine.forest import Forest
-from ensemble_htr.combine.judge import Judge, arc_masses, choose, tabled
+from ensemble_htr.combine.judge import Judge, tabled
 from ensemble_htr.combine.model import Mode
 from ensemble_htr.combine.words import (
     LINE_FEATURES,

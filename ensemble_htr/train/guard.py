@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ensemble_htr.combine.case import Case, floored
-from ensemble_htr.combine.judge import (
+from ensemble_htr.combine.choice import (
     arc_masses,
     changed,
     choose,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ensemble_htr.align.network import SumOfPairsAligner
 from ensemble_htr.combine import Case, Judge, JudgeModel, Mode, plain_judge
 from ensemble_htr.combine.case import sight_of, spoken_at
-from ensemble_htr.combine.judge import arc_masses, choose
+from ensemble_htr.combine.choice import arc_masses, choose
 from ensemble_htr.combine.language import Backward
 from ensemble_htr.combine.words import (
     LINE_FEATURES,

@@ -16,8 +16,8 @@ from ensemble_htr.types import EPSILON, Arc, Slot
 __all__ = [
     "Choice",
     "ListChange",
+    "applied",
     "arc_masses",
-    "changed",
     "choose",
     "guarded",
     "heaviest",
@@ -57,7 +57,7 @@ def choose(case: Case, mode: Mode, mass: Sequence[Mapping[str, float]]) -> Choic
         old = choose(case, plain, arc_masses(case, plain))
         best = guarded(case, mode, old.silent, heaviest(mass))
         found = [c for c in list_changes(case, mode, old.all, best) if c.allowed(mode)]
-        return replace(old, all=changed(old.all, best, found))
+        return replace(old, all=applied(old.all, best, found))
     best = heaviest(mass)
     if not mode.speaks:
         return Choice(best, best, best)
@@ -71,7 +71,7 @@ def guarded(case: Case, mode: Mode, old: list[str], best: list[str]) -> list[str
     if mode.guard <= 0 or old == best:
         return best
     sight, kept = sight_of(case, mode, [{}] * len(best)), list(best)
-    for start, stop in _changed(old, best):
+    for start, stop in _differing(old, best):
         before, after = (sight.same(way, start, stop)[0][0] for way in (old, best))
         if after - before < mode.guard:
             kept[start:stop] = old[start:stop]
@@ -101,7 +101,7 @@ def list_changes(
     weights = [mode.voices.get(v, 0.0) * (v != BACKWARD) for v in case.voices]
     told, scores = case.said @ np.array(weights), case.scores(mode)
     sight, found = sight_of(case, mode, [{}] * len(best)), []
-    for start, stop in _changed(old, best):
+    for start, stop in _differing(old, best):
         if _not_for_lists(old[start:stop], best[start:stop]):
             continue
         ways = [sight.along(way, start, stop) for way in (old, best)]
@@ -113,7 +113,7 @@ def list_changes(
     return found
 
 
-def changed(old: Sequence[str], best: Sequence[str], changes: Iterable[ListChange]) -> list[str]:
+def applied(old: Sequence[str], best: Sequence[str], changes: Iterable[ListChange]) -> list[str]:
     """``old`` with the ``changes`` as they are in ``best``."""
     kept = list(old)
     for each in changes:
@@ -126,7 +126,7 @@ def heaviest(mass: Sequence[Mapping[str, float]]) -> list[str]:
     return [max(m.items(), key=lambda kv: (kv[1], kv[0] != EPSILON, kv[0]))[0] for m in mass]
 
 
-def _changed(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
+def _differing(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     """The stretches between blanks that both write in which they differ."""
     cuts = [i for i, (a, b) in enumerate(zip(old, new, strict=True)) if a == b and a.isspace()]
     bounds = zip([-1, *cuts], [*cuts, len(old)], strict=True)

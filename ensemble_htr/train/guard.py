@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from ensemble_htr.combine.case import Case, floored
 from ensemble_htr.combine.choice import (
+    applied,
     arc_masses,
-    changed,
     choose,
     guarded,
     heaviest,
@@ -42,8 +42,8 @@ def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
     if mode.speaks:
         rivals = [replace(mode.unlisted(), guard=nats) for nats in GUARDS]
         readers = [_choosing(case) for case in cases]
-        best = _guarded(items, rivals, mode.mute(), readers, BROKEN)
-        mode = replace(mode, guard=best.guard)
+        found = _best(items, rivals, mode.mute(), readers, BROKEN)
+        mode = replace(mode, guard=found.guard)
     if mode.listed:
         rivals = [
             replace(mode, list_guard=told, list_margin=margin)
@@ -51,18 +51,19 @@ def fit_guard(items: Sequence[Item], mode: Mode) -> Mode:
             for told in LIST_GUARDS
         ]
         readers = [_listing(case, mode) for case in cases]
-        mode = _guarded(items, rivals, mode.unlisted(), readers, BROKEN_BY_LISTS)
+        mode = _best(items, rivals, mode.unlisted(), readers, BROKEN_BY_LISTS)
     return mode
 
 
-def _guarded(
+def _best(
     items: Sequence[Item],
     rivals: Sequence[Mode],
     mute: Mode,
     readers: Sequence[Reader],
     most: float,
 ) -> Mode:
-    """The best of ``rivals`` (the first of them is unguarded) beside the ``mute`` mode."""
+    """The best of ``rivals`` (the first of them is unguarded) beside the ``mute`` mode; ``most`` is
+    the share of words that it may break."""
     weights = document_weights(items).tolist()
     silent = [read(mute) for read in readers]
     before = [_right(item.truth, text) for item, text in zip(items, silent, strict=True)]
@@ -83,6 +84,8 @@ def _guarded(
 
 
 def _choosing(case: Case) -> Reader:
+    """A reader that chooses anew for every mode."""
+
     def read(mode: Mode) -> list[str]:
         if not case.network.slots:
             return []
@@ -102,7 +105,7 @@ def _listing(case: Case, mode: Mode) -> Reader:
 
     def read(tried: Mode) -> list[str]:
         kept = [each for each in found if each.allowed(tried)] if tried.listed else []
-        return _spelled(changed(old.all, best, kept))
+        return _spelled(applied(old.all, best, kept))
 
     return read
 

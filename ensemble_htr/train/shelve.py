@@ -42,6 +42,11 @@ def shelve(run: Path, folder: Path, continued: bool = False) -> None:
     rows = _rows(run / "log.jsonl")
     if continued:
         weights, rows = _joined(weights, rows, folder)
+        save_weights(
+            folder / "model.safetensors", weights.tensors, architecture=weights.architecture,
+            network=weights.network, alphabet=weights.alphabet, profile=weights.profile,
+            facts=weights.facts,
+        )  # fmt: skip
     elif recipe != from_mapping(weights.facts["recipe"], Recipe, str(run)):
         raise AssetError(f"{folder / 'recipe.toml'}: is not the recipe that {run} was made from")
     else:
@@ -72,10 +77,10 @@ def _rows(log: Path) -> list[dict[str, Any]]:
 def _joined(
     weights: Weights, rows: list[dict[str, Any]], folder: Path
 ) -> tuple[Weights, list[dict[str, Any]]]:
-    """The weights of a run that began from those in ``folder``, written there, and the log of both
-    runs, counted on from the epoch that was kept of the first."""
+    """The weights of a run that began from those in ``folder`` and the log of both runs, counted on
+    from the epoch that was kept of the first."""
     shelf = folder / "model.safetensors"
-    if weights.facts["init"] != sha256_file(shelf):
+    if weights.facts.get("init") != sha256_file(shelf):
         raise AssetError(f"{shelf}: is not what the run began from")
     kept = load_weights(shelf).facts["progress"]
     before = [row for row in _rows(folder / "log.jsonl") if row["epoch"] <= kept["epoch"]]
@@ -85,19 +90,10 @@ def _joined(
         seconds = round(row["seconds"] + last["seconds"], 3)
         pace = round(counted["lines"] / seconds, 1)
         more.append(row | counted | {"seconds": seconds, "lines_per_second": pace})
-    progress = {k: v for k, v in weights.facts["progress"].items() if k != "first"}
+    progress = dict(weights.facts["progress"])
     for key in ("epoch", "step", "best_epoch", "lines"):
         progress[key] += kept[key]
     weights = replace(weights, facts={**weights.facts, "progress": progress})
-    save_weights(
-        shelf,
-        weights.tensors,
-        architecture=weights.architecture,
-        network=weights.network,
-        alphabet=weights.alphabet,
-        profile=weights.profile,
-        facts=weights.facts,
-    )
     return weights, before + more
 
 

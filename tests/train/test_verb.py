@@ -64,15 +64,21 @@ def test_train_stop_and_resume(tmp_path: Path, recipe: Recipe, packed: Path) -> 
     assert (out / "log.png").stat().st_size > 1000
 
 
-def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
-    tmp_path: Path, recipe: Recipe, packed: Path
-) -> None:
+@pytest.fixture
+def shelf(tmp_path: Path, recipe: Recipe, packed: Path) -> Path:
+    """A shelf with the product of ``tmp_path / "run"``."""
     pytest.importorskip("matplotlib")
-    shelf = tmp_path / "mine"
-    shelf.mkdir()
-    path = write_recipe(shelf / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    path = write_recipe(folder / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
     train(path, tmp_path / "run", root=tmp_path, packed=packed)
-    shelve(tmp_path / "run", shelf)
+    shelve(tmp_path / "run", folder)
+    return folder
+
+
+def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
+    tmp_path: Path, recipe: Recipe, shelf: Path
+) -> None:
     progress = verify(shelf).facts["progress"]
     rows = [json.loads(row) for row in (shelf / "log.jsonl").read_text().splitlines()]
     (kept,) = (row for row in rows if row["epoch"] == progress["epoch"])
@@ -80,20 +86,14 @@ def test_a_run_is_shelved_with_its_hours_and_none_of_another_recipe(
     facts = load_weights(shelf / "model.safetensors").facts
     assert "seconds" not in facts["progress"]
     json.dumps(facts, allow_nan=False)  # a judge's file tells them on, as JSON
-    write_recipe(path, recipe, epochs=3, lines_per_epoch=24)
+    write_recipe(shelf / "recipe.toml", recipe, epochs=3, lines_per_epoch=24)
     with pytest.raises(AssetError, match="is not the recipe"):
         shelve(tmp_path / "run", shelf)
 
 
 def test_a_run_that_began_from_the_shelf_is_counted_on(
-    tmp_path: Path, recipe: Recipe, packed: Path
+    tmp_path: Path, recipe: Recipe, packed: Path, shelf: Path
 ) -> None:
-    pytest.importorskip("matplotlib")
-    shelf = tmp_path / "mine"
-    shelf.mkdir()
-    path = write_recipe(shelf / "recipe.toml", recipe, epochs=2, lines_per_epoch=24)
-    train(path, tmp_path / "first", root=tmp_path, packed=packed)
-    shelve(tmp_path / "first", shelf)
     began, hours = (verify(shelf).facts["progress"][key] for key in ("epoch", "seconds"))
     weights = str(shelf / "model.safetensors")
     more = write_recipe(tmp_path / "more.toml", recipe, epochs=1, lines_per_epoch=24, init=weights)

@@ -211,9 +211,9 @@ def commit() -> str:
 
 def weights_of(pipeline: Pipeline) -> str:
     """How long the recognizers were trained, by their locks on the shelf."""
-    told = []
+    told, near = [], resolve("models", pipeline.options.model)
     for name in (r.name for r in pipeline.recognizers):
-        p = read_lock(resolve("models", name)).facts["progress"]
+        p = read_lock(resolve("models", name, near=near)).facts["progress"]
         told.append(
             f"{name}, epoch {p['best_epoch']}, {p['lines']} lines trained on in "
             f"{p['seconds'] / 3600:.2f} core-hours"

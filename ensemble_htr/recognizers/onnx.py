@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble_htr.errors import AssetError, MissingDependencyError
+from ensemble_htr.errors import AssetError, InputError, MissingDependencyError
 from ensemble_htr.protocols import Decoder, TextScorer
 from ensemble_htr.recognizers.frames import FrameReader, Impression
 
@@ -68,7 +68,13 @@ class OnnxRecognizer(FrameReader):
         asked = {"images": batch.astype(np.float32) / 255.0}
         if self._counts:
             asked["frames"] = np.array(frames, np.int64)
-        (found,) = self._session.run(None, asked)
+        try:
+            (found,) = self._session.run(None, asked)
+        except Exception as error:  # its own, of many kinds
+            raise InputError(
+                f"{self.name}: ONNX Runtime does not read lines of {batch.shape[3]} columns: cut "
+                "them, or read with torch"
+            ) from error
         logp = np.asarray(found, np.float32)
         if logp.ndim != 3 or logp.shape[2] != 1 + len(self.alphabet):
             raise AssetError(f"{self.name}: the network's answer does not fit its alphabet")

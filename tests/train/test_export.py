@@ -18,7 +18,7 @@ pytest.importorskip("onnxruntime")
 
 from ensemble_htr.assets import read_lock, resolve, verify  # noqa: E402
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score  # noqa: E402
-from ensemble_htr.errors import AssetError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.errors import AssetError, InputError, OutputError, UsageError  # noqa: E402
 from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
 from ensemble_htr.recognizers.ctc import CtcRecognizer  # noqa: E402
 from ensemble_htr.recognizers.onnx import OnnxRecognizer  # noqa: E402
@@ -82,6 +82,9 @@ def test_an_encoder_is_exported_without_its_decoder(
     for one, other in zip(before.posteriors(lines), after.posteriors(lines), strict=True):
         assert one.logp.shape == other.logp.shape
         assert np.abs(one.logp - other.logp).max() <= exporting.DIFFERENCE
+    endless = Line("endless", image=np.zeros((48, 8 * exporting.LONGEST + 64), np.uint8))
+    with pytest.raises(InputError, match="cut them"):
+        after.posteriors([endless])
 
 
 def test_the_commands(

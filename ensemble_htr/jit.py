@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from ensemble_htr.assets import cache_folder
 
-__all__ = ["available", "compiled", "lasting", "load"]
+__all__ = ["available", "compiled", "lasting", "leaf", "load"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,13 +48,33 @@ def lasting() -> bool:
 def compiled(function: F) -> F:
     """``function`` compiled at its first call, or taken from our cache; other users of numba keep
     theirs."""
+    return _compiled(function)
+
+
+def leaf(function: F) -> F:
+    """As `compiled`, for a function that makes no array and calls only such: its arrays are not
+    counted. Where many are handed about, counting them takes longer than the work."""
+    return _compiled(function, **({"_nrt": False} if _counts_on_request() else {}))
+
+
+@cache
+def _counts_on_request() -> bool:
+    """Whether this numba has the (undocumented) option not to count references to arrays."""
+    try:
+        from numba.core.cpu import CPUTargetOptions
+    except ImportError:
+        return False
+    return hasattr(CPUTargetOptions, "_nrt")
+
+
+def _compiled(function: F, **options: Any) -> F:
     import numba
 
     settings: Any = numba.config
     before, place = settings.CACHE_DIR, _place()
     try:
         settings.CACHE_DIR = place or before
-        return cast(F, numba.njit(cache=place is not None)(function))
+        return cast(F, numba.njit(cache=place is not None, **options)(function))
     finally:
         settings.CACHE_DIR = before
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.decode.kernel import ask
-from ensemble_htr.jit import compiled
+from ensemble_htr.jit import compiled, leaf
 from ensemble_htr.types import NGramTables, WordTable
 
 __all__ = ["Beam", "Symbols", "Weights", "search"]
@@ -73,6 +73,16 @@ class Beam(NamedTuple):
     letters: Ints  # of its last word
 
 
+class Room(NamedTuple):
+    """What the search of one line works with, and what is behind it after each symbol."""
+
+    order: Ints  # (width, columns): of each prefix, its likeliest columns
+    counts: Ints  # (width,): how many
+    ends: Floats  # (width,): what its last word says if it ends here
+    best: Floats  # (width,): the highest scores so far
+    places: Ints  # (width,): where they are
+
+
 @compiled
 def _beam(width: int, frames: int, nets: int) -> Beam:
     return Beam(
@@ -85,7 +95,7 @@ def _beam(width: int, frames: int, nets: int) -> Beam:
     )  # fmt: skip
 
 
-@compiled
+@leaf
 def _narrow(low: int, high: int, depth: int, code: int, words: WordTable) -> tuple[int, int]:
     """Of the words ``low`` to ``high``, alike in their first ``depth`` letters, those that go on
     with ``code``."""
@@ -104,7 +114,7 @@ def _narrow(low: int, high: int, depth: int, code: int, words: WordTable) -> tup
     return bounds
 
 
-@compiled
+@leaf
 def _ended(first: int, stop: int, letters: int, weights: Weights, words: WordTable) -> float:
     """What a word says that ends here; one that has led to no known word has paid already."""
     if letters == 0 or first >= stop:
@@ -114,7 +124,7 @@ def _ended(first: int, stop: int, letters: int, weights: Weights, words: WordTab
     return -weights.unknown * min(letters, weights.longest)
 
 
-@compiled
+@leaf
 def _wording(
     beam: Beam, h: int, c: int, symbols: Symbols, weights: Weights, words: WordTable
 ) -> float:
@@ -128,7 +138,7 @@ def _wording(
     return 0.0 if a < b else -weights.unknown * min(letters + 1, weights.longest)
 
 
-@compiled
+@leaf
 def _said(
     beam: Beam, h: int, c: int, symbols: Symbols, weights: Weights, tables: NGramTables,
     words: WordTable,
@@ -146,7 +156,7 @@ def _said(
     return total
 
 
-@compiled
+@leaf
 def _reach(beam: Beam, h: int, k: int, probs: Floats, begin: int, end: int, mass: Floats) -> None:
     """``mass`` becomes that of all paths of net ``k`` that begin with prefix ``h`` and each symbol,
     over exp(scale)."""
@@ -166,7 +176,7 @@ def _reach(beam: Beam, h: int, k: int, probs: Floats, begin: int, end: int, mass
         mass[last] = again
 
 
-@compiled
+@leaf
 def _grow(
     old: Beam, h: int, new: Beam, g: int, k: int, c: int, probs: Floats, begin: int, end: int
 ) -> bool:
@@ -204,7 +214,7 @@ def _grow(
     return True
 
 
-@compiled
+@leaf
 def _whole(beam: Beam, h: int, start: Ints, weights: Weights, words: WordTable) -> float:
     """The score of prefix ``h`` as a whole line, but for what the language model says of its
     end."""
@@ -224,7 +234,7 @@ def _whole(beam: Beam, h: int, start: Ints, weights: Weights, words: WordTable) 
     return total
 
 
-@compiled
+@leaf
 def _begin(beam: Beam, probs: Floats, start: Ints, tables: NGramTables, words: WordTable) -> None:
     """The empty prefix."""
     beam.context[0] = tables.start
@@ -239,7 +249,7 @@ def _begin(beam: Beam, probs: Floats, start: Ints, tables: NGramTables, words: W
                 break
 
 
-@compiled
+@leaf
 def _heard(
     beam: Beam, h: int, probs: Floats, start: Ints, weights: Weights, mass: Floats, scores: Floats
 ) -> None:
@@ -258,7 +268,7 @@ def _heard(
             scores[c] += weights.nets[k] * change
 
 
-@compiled
+@leaf
 def _keep(heap: Floats, count: int, value: float) -> int:
     """``heap`` with ``count`` of the highest values met, the lowest first, with ``value`` too; how
     many it holds then."""
@@ -284,39 +294,63 @@ def _keep(heap: Floats, count: int, value: float) -> int:
     return count
 
 
-@compiled
+@leaf
+def _ranked(heard: Floats, tries: int, order: Ints) -> int:
+    """``order`` begins with the columns of the ``tries`` highest scores of one prefix (and those
+    that equal the last of them), the highest first; how many they are."""
+    count = 0
+    for c in range(1, len(heard)):
+        if count >= tries and heard[c] < heard[order[tries - 1]]:
+            continue
+        i = count
+        count += 1
+        while i > 0 and heard[order[i - 1]] < heard[c]:
+            order[i] = order[i - 1]
+            i -= 1
+        order[i] = c
+        while count > tries and heard[order[count - 1]] < heard[order[tries - 1]]:
+            count -= 1
+    return count
+
+
+@leaf
 def _spoken(
     beam: Beam, alive: int, heard: Floats, symbols: Symbols, weights: Weights,
-    tables: NGramTables, words: WordTable, scores: Floats,
+    tables: NGramTables, words: WordTable, room: Room, scores: Floats,
 ) -> None:  # fmt: skip
     """``scores`` are those ``heard`` with what language says; -inf for all but the likeliest by the
     nets after each prefix, and for what cannot be among the best whatever language says: a language
-    model has no praise, nor has a word that goes on."""
-    best, held, top = np.zeros(weights.width), 0, -math.inf
-    praise = max(0.0, weights.beta) if weights.alpha > 0 else 0.0
+    model has no praise, nor has a word that goes on. The likeliest of all prefixes are asked first,
+    then the second of each and so on: the sooner the best are known, the fewer are asked."""
+    order, counts, ends, best = room.order, room.counts, room.ends, room.best
+    held, top, most = 0, -math.inf, 0
+    praise = (max(0.0, weights.beta) if weights.alpha > 0 else 0.0) + _SLACK
     for h in range(alive):
-        ends = 0.0
+        ends[h] = 0.0
+        scores[h] = -math.inf
+        counts[h] = _ranked(heard[h], weights.tries, order[h])
+        most = max(most, counts[h])
         if weights.words > 0:
             said = _ended(beam.first[h], beam.stop[h], beam.letters[h], weights, words)
-            ends = weights.words * said
-        scores[h] = -math.inf
-        for c in range(1, heard.shape[1]):
-            most = heard[h, c] + praise + _SLACK
-            if not symbols.letters[c]:
-                most += ends
-            if most < top - weights.behind or (held == weights.width and most < best[0]):
+            ends[h] = weights.words * said
+    for rank in range(most):
+        for h in range(alive):
+            if rank >= counts[h]:
                 continue
-            better = 0
-            for other in heard[h]:
-                better += other > heard[h, c]
-            if better < weights.tries:
+            c = order[h, rank]
+            bound = heard[h, c] + praise
+            full = held == weights.width
+            least = max(top - weights.behind, best[0] if full else -math.inf)
+            if bound + max(0.0, ends[h]) < least:
+                counts[h] = rank  # nor can those after it
+            elif bound + (0.0 if symbols.letters[c] else ends[h]) >= least:
                 said = _said(beam, h, c, symbols, weights, tables, words)
                 scores[h, c] = heard[h, c] + said
                 top = max(top, scores[h, c])
                 held = _keep(best, held, scores[h, c])
 
 
-@compiled
+@leaf
 def _extend(
     old: Beam, h: int, new: Beam, g: int, c: int, symbols: Symbols, weights: Weights,
     tables: NGramTables, words: WordTable,
@@ -333,15 +367,33 @@ def _extend(
         new.first[g], new.stop[g], new.letters[g] = a, b, letters + 1
 
 
-@compiled
-def _likeliest(flat: Floats, least: float, width: int) -> Ints:
-    """The places of the ``width`` highest scores of ``least`` or more (and above -inf), the highest
-    first, the first of equals before the others."""
-    places = np.flatnonzero((flat >= least) & (flat > -math.inf))
-    if len(places) > width:
-        last = np.partition(flat[places], len(places) - width)[len(places) - width]
-        places = places[flat[places] >= last]
-    return places[np.argsort(-flat[places], kind="mergesort")[:width]]
+@leaf
+def _likeliest(scores: Floats, alive: int, least: float, places: Ints) -> int:
+    """``places`` (row * columns + column) of the highest scores of ``least`` or more (and above
+    -inf), as many as it takes, the highest first, the first of equals before the others; how many
+    they are."""
+    columns, count = scores.shape[1], 0
+    for h in range(alive):
+        for c in range(1, columns):
+            score = scores[h, c]
+            if score < least or score == -math.inf:
+                continue
+            i = count
+            if count == len(places):
+                last = places[count - 1]
+                if score <= scores[last // columns, last % columns]:
+                    continue
+                i -= 1
+            else:
+                count += 1
+            while i > 0:
+                before = places[i - 1]
+                if scores[before // columns, before % columns] >= score:
+                    break
+                places[i] = before
+                i -= 1
+            places[i] = h * columns + c
+    return count
 
 
 @compiled
@@ -368,6 +420,10 @@ def search(
     nodes, contexts = np.zeros(weights.n_best, np.int64), np.zeros(weights.n_best, np.int64)
     mass, heard = np.zeros((width, nets, columns)), np.zeros((width, columns))
     scores = np.zeros((width, columns))
+    room = Room(
+        np.zeros((width, columns), np.int64), np.zeros(width, np.int64), np.zeros(width),
+        np.zeros(width), np.zeros(width, np.int64),
+    )  # fmt: skip
     _begin(now, probs, start, tables, words)
     alive, made = 1, 1
     for length in range(longest + 1):
@@ -381,13 +437,12 @@ def search(
             _heard(now, h, probs, start, weights, mass[h], heard[h])
         if length == longest:
             break
-        _spoken(now, alive, heard, symbols, weights, tables, words, scores)
-        flat, grown = scores[:alive].copy().reshape(-1), 0
-        top = flat.max()
+        _spoken(now, alive, heard, symbols, weights, tables, words, room, scores)
+        top, grown = scores[:alive].max(), 0
         if top == -math.inf or top < best[-1] - weights.patience:
             break
-        for place in _likeliest(flat, top - weights.behind, width):
-            h, c = place // columns, place % columns
+        for rank in range(_likeliest(scores, alive, top - weights.behind, room.places)):
+            h, c = room.places[rank] // columns, room.places[rank] % columns
             possible = False
             for k in range(nets):
                 if _grow(now, h, then, grown, k, c, probs, start[k], start[k + 1]):
@@ -396,7 +451,7 @@ def search(
                 if mass[h, k, c] > 0:
                     then.prefix[grown, k] = math.log(mass[h, k, c]) + now.scale[h, k]
             if possible:
-                then.score[grown] = flat[place]
+                then.score[grown] = scores[h, c]
                 _extend(now, h, then, grown, c, symbols, weights, tables, words)
                 parent[made], column[made] = now.node[h], c
                 then.node[grown] = made

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble_htr.decode.compiled import Limits
-from ensemble_htr.jit import compiled
+from ensemble_htr.jit import compiled, leaf
 from ensemble_htr.types import NGramTables
 
 __all__ = ["ask", "search"]
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
 
 
-@compiled
+@leaf
 def ask(node: int, token: int, tables: NGramTables) -> tuple[float, int]:
     """Natural log-probability of ``token`` after ``node``, and the node after both."""
     total, at = 0.0, 1 + token

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ensemble_htr.errors import AssetError, UsageError
 from ensemble_htr.protocols import Decoder, TextScorer
+from ensemble_htr.recognizers.folding import folded
 from ensemble_htr.recognizers.frames import FrameReader, Impression, padded_width
 from ensemble_htr.recognizers.inputs import has_fast_bf16
 from ensemble_htr.recognizers.weights import Weights, load_weights
@@ -60,9 +61,9 @@ class CtcRecognizer(FrameReader):
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.height = int(network.config.height)  # type: ignore[union-attr,arg-type]
         self.stride = int(network.config.pixels_per_frame)  # type: ignore[union-attr,arg-type]
-        network = network.to(self.device).eval()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.half = precision == "auto" and (self.device.type == "cuda" or has_fast_bf16())
+        network = folded(network.to(self.device), self.half)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.decoder, self.scorer = decoder, scorer
 
     def _impressions(self, batch: NDArray[np.uint8], frames: Sequence[int]) -> list[Impression]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
 
 from ensemble_htr.errors import ConfigError, UsageError  # noqa: E402
 from ensemble_htr.recognizers.crnn import Crnn  # noqa: E402
+from ensemble_htr.recognizers.folding import folded  # noqa: E402
 from ensemble_htr.recognizers.gated import Gated  # noqa: E402
 from ensemble_htr.recognizers.transformer import Transformer  # noqa: E402
 from ensemble_htr.recognizers.zoo import ARCHITECTURES, build_network  # noqa: E402
@@ -184,3 +187,32 @@ def test_wrong_networks(name: str, table: dict[str, Any], message: str) -> None:
         build_network(name, table, 5)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def _used(name: str) -> Any:
+    """A network whose batch norms have seen something."""
+    torch.manual_seed(3)
+    network = build_network(name, {}, 20)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            nn.init.normal_(module.running_mean, 0.0, 0.3)
+            nn.init.uniform_(module.running_var, 0.3, 3.0)
+            nn.init.uniform_(module.weight, 0.3, 2.0)
+            nn.init.normal_(module.bias, 0.0, 0.3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_folded_network_says_the_same(name: str) -> None:
+    network = _used(name)
+    images = torch.rand(2, 1, network.config.height, 160) ** 6
+    arguments = (images, torch.tensor([40, 33])) if name == "transformer" else (images,)
+    with torch.inference_mode():
+        plain = network(*arguments)[0]
+        quick = folded(copy.deepcopy(network), half=False)
+        assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in quick.modules())
+        torch.testing.assert_close(quick(*arguments)[0], plain, rtol=1e-4, atol=1e-4)
+        rounded = folded(copy.deepcopy(network), half=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            heard = rounded(*arguments)[0].float()
+    assert (heard - plain).abs().max() < 0.1 * plain.abs().max()

@@ -169,12 +169,17 @@ class SearchOptions:
     beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon
     dictated: int = 12  # texts of a line that the decoder scores: the likeliest by the CTC scores
     ctc: float = 0.5  # weight of the encoder's own CTC score where finished hypotheses are ranked
+    proposed: int = (
+        6  # texts that the encoder's CTC adds to what is written, before they are ranked
+    )
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_best <= self.beam <= 64:
             raise ValueError("search: wanted 1 <= n_best <= beam <= 64")
         if not 1 <= self.dictated <= 4096:
             raise ValueError("search: dictated must lie in 1 to 4096")
+        if not 0 <= self.proposed <= 256:
+            raise ValueError("search: proposed must lie in 0 to 256")
         if not (0 <= self.alpha <= 10 and 0 <= self.ctc <= 10 and -10 <= self.beta <= 10):
             raise ValueError("search: alpha and ctc must lie in 0 to 10, beta in -10 to 10")
 

@@ -3,8 +3,10 @@
 *Writing* is a beam search over the autoregressive decoder, all lines of a call side by side, with a
 key-value cache (each step computes one character per hypothesis) and an optional language model by
 shallow fusion (Gulcehre et al., 2015). A character earns a bonus, since a wider beam would else
-prefer readings that end too soon (word reward: He et al., 2016), and what is finished is ranked
-together with the encoder's CTC score, as in hybrid decoding (Watanabe et al., 2017). *Scoring* is
+prefer readings that end too soon (word reward: He et al., 2016). What is finished is ranked
+together with the encoder's CTC score, as in hybrid decoding (Watanabe et al., 2017), and with what
+the encoder's CTC reads by itself, dictated to the decoder (two passes: Sainath et al., 2019): one
+that skips or repeats a word has no reading without it in its beam, the CTC has. *Scoring* is
 teacher forcing: the decoder is given each text and says how probable every next character was; the
 rivals of one line share their beginnings, so they are scored as one tree, every node once (each
 node attends to its ancestors).
@@ -102,9 +104,10 @@ class AttentionRecognizer(EncoderRecognizer):
         options: SearchOptions | None = None,
         lm: LanguageModel | None = None,
     ) -> list[list[Hypothesis]]:
-        """What the decoder writes of each line, best first; ``score`` is its own log-probability
-        with the bonus, the CTC's and the language model's share (`SearchOptions`). Raises
-        `InputError` for posteriors that are not of this recognizer."""
+        """What the decoder writes of each line, or finds likelier in what the CTC proposes, best
+        first; ``score`` is its own log-probability with the bonus, the CTC's and the language
+        model's share (`SearchOptions`). Raises `InputError` for posteriors that are not of this
+        recognizer."""
         options = options or SearchOptions()
         order = sorted(range(len(heard)), key=lambda i: _memory(heard[i]).shape[0])
         found: dict[int, list[Hypothesis]] = {}
@@ -146,9 +149,38 @@ class AttentionRecognizer(EncoderRecognizer):
                 cache = cache.select(torch.tensor(rows, device=self.device), lines)
                 ends = [h.codes[-1] if h.codes else 1 for i in open_ for h in sheets[i].live]
                 codes = torch.tensor(ends)[:, None]
+        if options.proposed:
+            self._propose(sheets, heard, options, lm)
         return [
             self._hypotheses(sheet, p, options, lm) for sheet, p in zip(sheets, heard, strict=True)
         ]
+
+    def _propose(
+        self,
+        sheets: Sequence[_Sheet],
+        heard: Sequence[Posteriors],
+        options: SearchOptions,
+        lm: LanguageModel | None,
+    ) -> None:
+        """Add to what is written what the CTC reads, as if the decoder had written it."""
+        code = {token: i + 1 for i, token in enumerate(self.alphabet)}
+        wanted = []
+        for sheet, p in zip(sheets, heard, strict=True):
+            found = self.decoder.decode(p, options.proposed)
+            known = {h.codes for h in sheet.done}
+            wanted.append(
+                [t for h in found if (t := tuple(code[c] for c in h.tokens)) not in known]
+            )
+        for sheet, texts, each in zip(sheets, wanted, self._dictated(heard, wanted), strict=True):
+            for text, logps in zip(texts, each, strict=True):
+                score = sum(logps) + options.beta * len(text)
+                if lm is not None:
+                    state = lm.start()
+                    for c in text:
+                        spoken, state = lm.score(state, self.alphabet[c - 1])
+                        score += options.alpha * spoken
+                    score += options.alpha * lm.end(state)
+                sheet.done.append(_Written(score, text, tuple(logps)))
 
     def _grow(
         self,
@@ -224,23 +256,41 @@ class AttentionRecognizer(EncoderRecognizer):
         ``i``, end of line included; ``-inf`` where a token is not in the alphabet. Raises
         `InputError` like `write`."""
         code = {token: i + 1 for i, token in enumerate(self.alphabet)}
-        scores = [[-math.inf] * len(rivals) for rivals in texts]
-        trees = []
-        for line, rivals in enumerate(texts):
-            coded = [(tuple(code.get(t, 0) for t in text), i) for i, text in enumerate(rivals)]
-            trees += _trees(line, [pair for pair in coded if 0 not in pair[0]], len(code) + 1)
-        trees.sort(key=lambda tree: len(tree.codes))
+        coded = [[tuple(code.get(t, 0) for t in text) for text in rivals] for rivals in texts]
+        known = [[text for text in rivals if 0 not in text] for rivals in coded]
         with self._precision():
-            while trees:
-                count = max(1, min(len(trees), LINES, NODES // len(trees[-1].codes)))
-                self._dictate(heard, trees[-count:], scores)
-                del trees[-count:]
-        return scores
+            found = [iter(each) for each in self._dictated(heard, known)]
+        return [
+            [-math.inf if 0 in text else float(np.sum(next(each))) for text in rivals]
+            for rivals, each in zip(coded, found, strict=True)
+        ]
+
+    def _dictated(
+        self, heard: Sequence[Posteriors], texts: Sequence[Sequence[tuple[int, ...]]]
+    ) -> list[list[list[float]]]:
+        """The log-probability of every character, and of the end, of the texts of each line."""
+        trees = [
+            tree
+            for line, rivals in enumerate(texts)
+            for tree in _trees(
+                line, [(text, i) for i, text in enumerate(rivals)], len(self.alphabet) + 1
+            )
+        ]
+        trees.sort(key=lambda tree: len(tree.codes))
+        found: list[list[list[float]]] = [[[] for _ in rivals] for rivals in texts]
+        while trees:
+            count = max(1, min(len(trees), LINES, NODES // len(trees[-1].codes)))
+            self._dictate(heard, trees[-count:], found)
+            del trees[-count:]
+        return found
 
     def _dictate(
-        self, heard: Sequence[Posteriors], trees: Sequence[_Tree], scores: list[list[float]]
+        self,
+        heard: Sequence[Posteriors],
+        trees: Sequence[_Tree],
+        found: Sequence[list[list[float]]],
     ) -> None:
-        """Fill in the scores of the texts on some trees of like size."""
+        """Fill in what is said of the texts on some trees of like size."""
         size = max(len(tree.codes) for tree in trees)
         codes, depth = (torch.zeros(len(trees), size, dtype=torch.long) for _ in range(2))
         seen = np.zeros((len(trees), 1, size, size), np.bool_)
@@ -252,7 +302,7 @@ class AttentionRecognizer(EncoderRecognizer):
         logp, _ = self._next(codes, cache, torch.from_numpy(seen), depth)
         for row, tree in zip(logp, trees, strict=True):
             for which, nodes, text in tree.taken:
-                scores[tree.line][which] = float(row[nodes, [*text, END]].sum(dtype=np.float64))
+                found[tree.line][which] = row[nodes, [*text, END]].tolist()
 
     # ---- the network ---------------------------------------------------------------------
 

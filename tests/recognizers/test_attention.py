@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,31 @@ def test_what_is_written_has_the_score_of_its_dictation(engine: AttentionRecogni
                 assert h.score == pytest.approx(score, abs=1e-3)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_what_the_ctc_reads_is_ranked_with_what_is_written(
+    engine: AttentionRecognizer, alpha: float
+) -> None:
+    heard = engine.posteriors([line(170 - 30 * k, k) for k in range(4)])
+    options = SearchOptions(beam=9, n_best=9, alpha=alpha, ctc=10.0, proposed=5)
+    alone = engine.write(heard, replace(options, proposed=0), OnlyB())
+    both = engine.write(heard, options, OnlyB())
+    more = 0
+    for p, written, found in zip(heard, alone, both, strict=True):
+        scores = {h.tokens: h.score for h in written}
+        texts = [h.tokens for h in engine.decoder.decode(p, 5)]
+        (said,) = engine.dictate([p], [texts])
+        for text, own, ctc in zip(texts, said, ctc_score(p, texts), strict=True):
+            spoken = sum(OnlyB().score(0, c)[0] for c in text) + OnlyB().end(0)
+            total = own + options.beta * len(text) + options.ctc * ctc + alpha * spoken
+            scores.setdefault(text, total)
+        best = sorted(scores.items(), key=lambda each: -each[1])[:9]
+        assert [h.tokens for h in found] == [text for text, _ in best]
+        assert [h.score for h in found] == pytest.approx([s for _, s in best], abs=1e-3)
+        assert all(len(h.logprobs) == len(h.tokens) for h in found)
+        more += len({h.tokens for h in found} - {h.tokens for h in written})
+    assert more
+
+
 class OnlyB:
     """A language model that has only ever seen the letter b."""
 
@@ -177,7 +203,7 @@ def test_posteriors_of_another_recognizer_are_refused(engine: AttentionRecognize
         engine.write([Posteriors(np.zeros((3, 1), np.float32), ())])
 
 
-@pytest.mark.parametrize("wrong", [{"beam": 0}, {"n_best": 9}, {"alpha": -1.0}])
+@pytest.mark.parametrize("wrong", [{"beam": 0}, {"n_best": 9}, {"alpha": -1.0}, {"proposed": -1}])
 def test_wrong_options(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="search"):
         SearchOptions(**wrong)  # type: ignore[arg-type]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ensemble_htr.errors import EnsembleError
 from ensemble_htr.io.sources import PageSource, find_pages
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.plan import Plan
@@ -50,16 +52,23 @@ def each_page(
     jobs: int = 2,
 ) -> Iterator[T]:
     """``work(pipeline, page)`` for every page of a folder, in order, in ``jobs`` processes; raises
-    what `Plan.of` does for a model that cannot be loaded."""
+    what `Plan.of` does for a model that cannot be loaded, and `EnsembleError` if a process ends
+    before its work."""
     from tqdm import tqdm
 
-    Plan.of(options)  # a pool would replace workers that fail to load it for ever
+    Plan.of(options)  # what is wrong with the model is told once, and here
     tasks = [(work, source) for source in find_pages([folder])]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, _start, (options,)) as pool:
-        yield from tqdm(
-            pool.imap(_call, tasks), folder.name, len(tasks), unit="page", mininterval=5
-        )
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start, (options,))
+    try:
+        found = pool.map(_call, tasks)
+        yield from tqdm(found, folder.name, len(tasks), unit="page", mininterval=5)
+    except BrokenExecutor:
+        raise EnsembleError(
+            f"{folder}: a process that was to read pages ended too early; what it said stands "
+            "above (out of memory? then give --jobs 1)"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def scorable_lines(page_lines: list[Line], name: str = "fr-archive") -> list[Line]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ensemble_htr.assets import write_lock
 from ensemble_htr.config import from_mapping
 from ensemble_htr.decode.pyctc import WordOptions
-from ensemble_htr.errors import UsageError
+from ensemble_htr.errors import EnsembleError, UsageError
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.plan import PipelineOptions
 from ensemble_htr.train.fit import _table
@@ -41,3 +45,29 @@ def test_tables_that_are_not_fitted_stay(options: object) -> None:
 def test_a_model_that_cannot_be_loaded_is_told_before_workers_are_started(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         list(each_page(hear, tmp_path, PipelineOptions(model="no-such-model")))
+
+
+def _leave(pipeline: object, source: object) -> None:
+    os._exit(3)
+
+
+def test_a_worker_that_ends_before_its_work_is_told(
+    tiny_home: Path, small_page: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    folder = small_page("one").parent
+    with pytest.raises(EnsembleError, match="ended too early"):
+        list(each_page(_leave, folder, PipelineOptions(model="tiny", lm=False), jobs=1))
+
+
+def test_weights_that_no_worker_can_load_are_told(
+    tiny_home: Path, tmp_path: Path, small_page: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    home = shutil.copytree(tiny_home, tmp_path / "home")
+    (home / "models" / "crnn" / "model.safetensors").write_bytes(b"none")
+    write_lock(home / "models" / "crnn", ["model.safetensors"])
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(home))
+    folder = small_page("one").parent
+    with pytest.raises(EnsembleError, match="ended too early"):
+        list(each_page(hear, folder, PipelineOptions(model="tiny", lm=False), jobs=1))

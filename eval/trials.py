@@ -67,7 +67,9 @@ TRIALS = {
     "all": Trial("all lines", late=False),
     "half": Trial("half of the pages", late=False, portion=0.5),
     "quarter": Trial("a quarter of the pages", late=False, portion=0.25),
-    "no hands": Trial("fr19/train alone", {"data": {"train": [OWN]}}, late=False),
+    "no hands": Trial(
+        "fr19/train alone (models/crnn/without-hands.toml)", {"data": {"train": [OWN]}}, late=False
+    ),
     "as shipped": Trial("the recipe as it is"),
     "no distortion": Trial("lines as they are", {"augment": {"probability": 0.0}}),
     "stronger distortion": Trial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def test_shipped_recipes_differ_on_purpose() -> None:
     assert len(recipes) >= 2
     assert len({recipe.train.seed for recipe in recipes}) == len(recipes)
     assert len({str(recipe.augment) for recipe in recipes}) == len(recipes)
+
+
+def test_without_modern_hands_nothing_else_differs() -> None:
+    plain, other = (load_recipe(MODELS / "crnn" / n) for n in ("recipe.toml", "without-hands.toml"))
+    assert [source.path for source in other.data.train] == ["fr19/train"]
+    whole = replace(plain.data, train=other.data.train)
+    assert other == replace(plain, data=whole, description=other.description)
 
 
 def test_defaults(tmp_path: Path) -> None:

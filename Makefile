@@ -44,10 +44,12 @@ eval: $(READY)  ## compare every quoted figure with stored readings (made from $
 	test -e eval/readings/readers-test-unseen.jsonl.xz || \
 	  $(BIN)/python eval/run.py $(DATA) --model trio --name readers
 	$(BIN)/python eval/figures.py
+	$(BIN)/python eval/cards.py $(DATA) --check
 
 read: $(READY)  ## read the data pack in $(DATA) anew: the tables and the readings of eval/
 	$(BIN)/python eval/run.py $(DATA)
 	$(BIN)/python eval/run.py $(DATA) --model trio --name readers
+	$(BIN)/python eval/cards.py $(DATA)
 
 fit: $(READY)  ## fit the shipped ensembles' weights and confidences on fr19/judge
 	$(BIN)/python -m ensemble_htr.train.fit models/default --data $(DATA)

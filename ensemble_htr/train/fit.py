@@ -223,7 +223,11 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 - **What it learned**: beam alpha {beam.alpha}, beta {beam.beta}; with images and language model:
   forced scores weigh {says}, the language model {heard.language:.2f},
   {voices}a token {heard.length:.2f}.
-- **What it scores**: `eval/recognition.md` (`default`), `eval/readers.md` (`trio`).
+- **What it scores**: by document and by hand, with intervals: `scores.md`; what it mistakes:
+  `failures.png`; beside its readers: `eval/recognition.md` (`default`), `eval/readers.md` (`trio`).
+- **Meant for**: a first text of French registers, wills and letters of 1830-1939 with a list of the
+  lines worth a human look, and for combining other engines' readings of such pages. Not for texts
+  that must be right without anybody's eyes on them, nor for telling who wrote.
 - **Where it fails**: its confidences are calibrated on French pages of 1830-1939 and on the
   recognizers that its lock names; other recognizers want another fit.
 - **Licence**: Apache-2.0.

@@ -124,7 +124,10 @@ def _card(
   one CPU core that other work shared. Log: `log.jsonl`, plot: `log.png`.
 - **What it scores**: greedy CER {100 * best["val_cer_letters"]:.2f} % on the lines with a letter of
   {recipe.data.val} (all lines {100 * best["val_cer"]:.2f} %), the split that chose the epoch. The
-  tests are in `eval/recognition.md` or `eval/readers.md`.
+  tests, by document and by hand, with intervals: `scores.md`; what it mistakes: `failures.png`.
+- **Meant for**: reading lines of French registers, wills and letters of 1830-1939 as one of several
+  readers (`--model default`), and as a beginning for other hands (`finetune`). Not for texts that
+  must be right without anybody's eyes on them, nor for telling who wrote.
 - **Where it stands**: over the last {epochs} epochs the CER went by {slope:+.2f} points an epoch;
   {_state(last["epoch"], recipe)}. A longer schedule can go on from these weights.
 {told}- **Where it fails**: hands and spellings far from French registers, wills and letters of

@@ -169,9 +169,7 @@ class SearchOptions:
     beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon
     dictated: int = 12  # texts of a line that the decoder scores: the likeliest by the CTC scores
     ctc: float = 0.5  # weight of the encoder's own CTC score where finished hypotheses are ranked
-    proposed: int = (
-        6  # texts that the encoder's CTC adds to what is written, before they are ranked
-    )
+    proposed: int = 6  # texts that the encoder's CTC adds to what is written, ranked with it
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_best <= self.beam <= 64:

@@ -74,7 +74,7 @@ class Beam(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What the search of one line works with, and what is behind it after each symbol."""
+    """Arrays that the search of a line fills in anew for each length of prefixes."""
 
     order: Ints  # (width, columns): of each prefix, its likeliest columns
     counts: Ints  # (width,): how many

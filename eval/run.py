@@ -205,8 +205,15 @@ def bits(pipeline: Pipeline, rows: Rows, latin: Path) -> str:
 
 
 def commit() -> str:
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    """What the clone is at; "-dirty" where a file differs that is no table of figures itself."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(HERE.parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    tables = [f":(exclude)eval/*.{kind}" for kind in ("md", "json", "png")]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *tables)
+    return git("describe", "--always") + ("-dirty" if changed else "")
 
 
 def weights_of(pipeline: Pipeline) -> str:

@@ -97,7 +97,7 @@ def groups(found: Mapping[str, Scores], what: str, of: Mapping[str, set[str]]) -
     return "\n".join(out)
 
 
-def table_of(model: str, found: Mapping[str, SystemReport]) -> str:
+def table_of(model: str, found: Mapping[str, SystemReport], made: str) -> str:
     whole = ["| split | lines | CER % | WER % | lines without an error |", "|---|---|---|---|---|"]
     for split, system in found.items():
         s = system.overall
@@ -105,7 +105,7 @@ def table_of(model: str, found: Mapping[str, SystemReport]) -> str:
         whole.append(f"| {split} | {s.lines:,} | {cell(s.cer)} | {cell(s.wer)} | {right} |")
     parts = [
         f"# Scores of {model}",
-        f"`python eval/cards.py DATA` on {date.today()}, commit {commit()}, of the weights "
+        f"`python eval/cards.py DATA` on {date.today()}, commit {made}, of the weights "
         f"{product(model)[:16]} (sha256). fr19, lines with a letter, profile fr-archive, micro-"
         "averaged, 95 % intervals: of a split over its documents, of a document or a hand over "
         "what it has more than one of: documents, pages or lines. val chose the weights, no test "
@@ -189,10 +189,11 @@ def main(data: Path, check: bool) -> None:
             click.echo(f"scores of other weights: {', '.join(old)}", err=True)
             raise SystemExit(1)
         return
+    made = commit()  # before a lock changes
     for model in MODELS:
         found = scores_of(data, model)
         draw(found, SHELF / model / PICTURE)
-        atomic_write(SHELF / model / TABLE, table_of(model, found))
+        atomic_write(SHELF / model / TABLE, table_of(model, found, made))
         lock_with(model, (TABLE, PICTURE))
         click.echo(f"{model}: {cell(found['test-unseen'].overall.cer)} on test-unseen", err=True)
 

@@ -344,11 +344,19 @@ def table() -> None:
         "![CER over lines](trials.png)",
         "As many steps for all: with fewer lines each is read more often. The nets are small and "
         "soon done: the differences between rows count, not the rates.",
-        "## What helps a net that reads already\n\n" + rows(found, late, "as shipped", ["val"]),
-        "## Lines read in several copies\n\nThe shipped crnn, the logarithms of its posteriors "
-        "averaged frame by frame over the line as it is and distorted copies of it.\n\n"
-        + rows(found, [f"view: {n}" for n in VIEWS], "view: as it is", ["val"]),
     ]
+    if sum(name in found for name in late) > 1:
+        text.append(
+            "## What helps a net that reads already\n\n" + rows(found, late, "as shipped", ["val"])
+        )
+    if any(name.startswith("view: ") for name in found):
+        text.append(
+            "## Lines read in several copies\n\nThe shipped crnn, the logarithms of its posteriors "
+            "averaged frame by frame over the line as it is and distorted copies of it.\n\n"
+            + rows(found, [f"view: {n}" for n in VIEWS], "view: as it is", ["val"])
+        )
+    if missing := [name for name in TRIALS if name not in found]:
+        text.append(f"Not trained yet (`run` does those that are missing): {', '.join(missing)}.")
     atomic_write(HERE / "trials.md", "\n\n".join(text) + "\n")
     if len(seen) > 1:
         draw(found, HERE / "trials.png")

@@ -96,7 +96,7 @@ def test_finds_the_best_of_all_texts(seed: int, frames: int, alpha: float) -> No
     sharp=st.sampled_from([0.5, 2.0]),  # sharper, and the compiled one drops what cannot be
     beam=st.sampled_from([1, 3, 20]),
     tries=st.sampled_from([1, 2, 12]),
-    floor=st.sampled_from([8.0, 30.0]),
+    floor=st.sampled_from([8.0, 25.0]),  # the compiled one knows nothing below exp(-27)
     alpha=st.sampled_from([0.0, 1.2]),
 )
 def test_compiled_and_plain_find_the_same(

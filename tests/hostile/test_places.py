@@ -171,7 +171,7 @@ def test_a_full_disk(tmp_path: Path, transcribe: Call, verb: Call, rows: Path) -
     assert found.code == 0 and (out / "large.jsonl").read_bytes().count(b"\n") == 30
     whole = (out / "large.jsonl").read_bytes()
     (folder / "large.xml").write_text(page_xml("good", lines=29), encoding="utf-8")
-    with full_beyond(40_000):
+    with full_beyond(len(whole) * 3 // 4):
         assert transcribe(folder, out=out, options=("--format", "jsonl")).code == 1
     assert (out / "large.jsonl").read_bytes() == whole  # the old one, whole
 

@@ -141,9 +141,7 @@ class JointOptions:
     words: float = 1.3  # weight of known and unknown words
     nets: tuple[float, ...] = ()  # weight of each recognizer, in order; () = `total` in equal parts
     total: float = 2.1
-    floor: float = (
-        12.0  # nats: the most that one recognizer says against a symbol (27 or more: all)
-    )
+    floor: float = 12.0  # nats: the most that one recognizer says against a symbol (up to 27)
     symbol_threshold: float = 1e-3  # symbols that no recognizer ever finds likelier are not tried
     behind: float = 25.0  # nats behind the best prefix of its length at which one is dropped
     patience: float = 8.0  # nats behind the last of the n-best at which the search ends

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from run import commit
 
 from ensemble_htr.decode import greedy
 from ensemble_htr.io.images import load_page
@@ -195,11 +195,6 @@ def digest(folders: Iterable[Path]) -> str:
         for file in sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".xml")):
             total.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:16]
-
-
-def commit() -> str:
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def slopes(folder: Path) -> str:

@@ -106,10 +106,9 @@ def train(folder: Path, hours: float) -> None:
     """Train on ``folder/train.txt`` (paths of images with ``.gt.txt``) until ``hours`` of this
     process's processor time, those of earlier runs included, are spent on it. The time of checking
     val is counted apart. Default network and options, but for what makes the most of the hours on
-    a processor with bf16 (1.8 times the lines a second of kraken's defaults): eight lines a step
-    instead of one, of like widths and padded to one (its recurrent layers learn five times more
-    slowly from lines of several lengths), kraken's own ``--precision bf16-mixed``, images with
-    channels last."""
+    a processor with bf16: eight lines a step instead of one, of like widths and padded to one (its
+    recurrent layers are slow to learn from lines of several lengths), kraken's own
+    ``--precision bf16-mixed``, images with channels last."""
     import torch
     from kraken.configs import VGSLRecognitionTrainingConfig, VGSLRecognitionTrainingDataConfig
     from kraken.train import KrakenTrainer

@@ -213,11 +213,11 @@ class _Steps:
         self._widths = widths
 
     def __len__(self) -> int:
-        return len(self._widths) // BATCH
+        return -(-len(self._widths) // BATCH)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = sorted(range(len(self._widths)), key=lambda i: (self._widths[i], random.random()))
-        steps = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
+        steps = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
         random.shuffle(steps)
         yield from steps
 

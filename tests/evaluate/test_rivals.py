@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ensemble_htr.evaluate import score_records
@@ -126,3 +127,45 @@ def test_curves_stand_in_the_order_of_hours(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     table.draw(LOG, ours, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 77])
+def test_each_pass_has_every_line_once_with_those_of_like_width(count: int) -> None:
+    kraken = recipe("rivals_kraken")
+    widths = [(37 * i) % 50 for i in range(count)]
+    steps = kraken._Steps(widths)
+    drawn = list(steps)
+    assert len(drawn) == len(steps)
+    assert sorted(i for step in drawn for i in step) == list(range(count))
+    spans = sorted((min(widths[i] for i in s), max(widths[i] for i in s)) for s in drawn)
+    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+
+
+def test_a_part_of_the_pages_is_in_any_larger_one() -> None:
+    pytest.importorskip("torch", reason="needs the extra [recognize]")
+    pytest.importorskip("fontTools", reason="needs the extra [pdf]")
+    trials = recipe("trials")
+    from ensemble_htr.train.data import Sample
+
+    image = np.zeros((4, 4), np.uint8)
+    lines = [
+        Sample(f"page{i}/{k}", "d", "h", "s", "text", image) for i in range(200) for k in range(2)
+    ]
+    whole, half, quarter = (trials.portion_of(lines, part) for part in (1.0, 0.5, 0.25))
+    assert whole == lines
+    assert set(map(id, quarter)) < set(map(id, half)) < set(map(id, lines))
+    assert 0.4 < len(half) / len(lines) < 0.6 and len(half) % 2 == 0  # whole pages
+
+
+def test_schedules_end_where_the_rate_rises() -> None:
+    pytest.importorskip("torch", reason="needs the extra [recognize]")
+    hours = recipe("hours")
+    rates = [2.0, 1.0, 0.1, 1.5, 0.7, 0.02]
+    rows = [
+        {"rate": r, "seconds": 3601.0 * (i + 1), "val_cer_letters": 0.4 / (i + 1) ** 0.5}
+        for i, r in enumerate(rates)
+    ]
+    assert hours.ends(rows) == [rows[2], rows[5]]
+    slope, _ = hours.law(rows)
+    assert slope == pytest.approx(-0.5)
+    assert hours.forecast(rows, 24 * 3601 / 3600) == pytest.approx(40 / 24**0.5)

@@ -63,6 +63,7 @@ class Trial:
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of the recipe
     late: bool = True
     portion: float = 1.0  # of the pages
+    pasted: bool = False  # lines too, as the transformer's recipe wants them
 
 
 TRIALS = {
@@ -90,6 +91,10 @@ TRIALS = {
         "two lines in five from hands/train, not one in five",
         {"data": {"train": [OWN | {"share": 0.6}, {"path": "hands/train", "share": 0.4}]}},
     ),
+    "pasted lines": Trial(
+        "beside them texts without images, pasted together from columns of the last lines read "
+        "(train/pasting.py, [paste] of models/transformer/recipe.toml)", pasted=True,
+    ),
 }  # fmt: skip
 
 
@@ -110,6 +115,9 @@ def recipe_of(trial: Trial, earlier: str) -> Recipe:
     table = to_mapping(recipe)
     if not trial.late:
         table["network"] = SMALL
+    if trial.pasted:
+        other = load_recipe(ROOT / "models" / "transformer" / "recipe.toml")
+        table["paste"] = to_mapping(other.paste)
     for section, values in (("train", train), *trial.changes.items()):
         table[section] = table[section] | values
     return from_mapping(table, Recipe)
@@ -202,7 +210,7 @@ def run(data: Path, work: Path, packed: Path | None, only: tuple[str, ...]) -> N
             lines[SOURCE] = synthetic_lines(data / "text-fr", 4000)
         train = portion_of([s for source in sources for s in lines[source]], trial.portion)
         alphabet = of_file(earlier).alphabet if trial.late else None
-        trainer = Trainer(recipe, train, lines["fr19/val"], folder, _say, alphabet)
+        trainer = Trainer(recipe, train, lines["fr19/val"], folder, _say, alphabet, data)
         trainer.resume()
         progress = trainer.run()
         read = reader(of_file(folder / "model.safetensors"))

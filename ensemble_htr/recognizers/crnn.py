@@ -106,8 +106,13 @@ class Crnn(Columns):
         """The logits of the main head and, in training, of the auxiliary one."""
         columns = self.columns(images)  # (B, c3, W/4)
         auxiliary = self.shortcut(columns).transpose(1, 2) if self.training else None
+        return self.above(columns), auxiliary
+
+    def above(self, columns: Tensor) -> Tensor:
+        """The logits ``(B, T, 1+V)`` for the CNN's columns ``(B, c3, T)``."""
         context, _ = self.lstm(self.dropout(columns.transpose(1, 2)))  # (B, W/4, 2*hidden)
-        return self.head(self.dropout(context)), auxiliary
+        logits: Tensor = self.head(self.dropout(context))
+        return logits
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:

@@ -99,13 +99,21 @@ class Gated(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """The logits of the main head and, in training, of the auxiliary one."""
+        columns = self.columns(images)
+        auxiliary = self.shortcut(columns).transpose(1, 2) if self.training else None
+        return self.above(columns), auxiliary
+
+    def columns(self, images: Tensor) -> Tensor:
+        """What the CNN makes of each column: ``(B, width, W / 4)``."""
         x = self.stem(images)  # (B, stem, H/2, W/2)
         x = self.pool(self.stage1(x))  # (B, c1, H/4, W/4)
         x = self.squash(self.stage2(x))  # (B, c2, H/8, W/4)
-        x = self.collapse(self.stage3(x))  # (B, width, 1, W/4)
-        columns = x.squeeze(2)
-        auxiliary = self.shortcut(columns).transpose(1, 2) if self.training else None
-        return self.head(self.context(columns)).transpose(1, 2), auxiliary
+        found: Tensor = self.collapse(self.stage3(x)).squeeze(2)
+        return found
+
+    def above(self, columns: Tensor) -> Tensor:
+        """The logits ``(B, T, 1+V)`` for the CNN's columns ``(B, width, T)``."""
+        return self.head(self.context(columns)).transpose(1, 2)
 
 
 def _stage(inputs: int, outputs: int, blocks: int) -> nn.Sequential:

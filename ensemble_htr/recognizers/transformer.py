@@ -175,11 +175,18 @@ class Transformer(Columns):
         CTC frames that are not padding."""
         columns = self.columns(images)  # (B, c3, W/4)
         auxiliary = self.shortcut(columns).transpose(1, 2) if self.training else None
+        heard, said = self.above(columns, frames, prefix)
+        return heard, auxiliary, said
+
+    def above(
+        self, columns: Tensor, frames: Tensor | None = None, prefix: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """CTC logits for the CNN's columns ``(B, c3, T)`` and, with ``prefix``, the decoder's."""
         encoded, mask = self.encode(columns, frames)  # (B, W/8, width)
         said = None
         if prefix is not None:
             said, _ = self.decode(prefix, self.start(encoded, mask))
-        return self.ctc(encoded), auxiliary, said
+        return self.ctc(encoded), said
 
     def encode(self, columns: Tensor, frames: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The encoder's answer ``(B, W / 8, width)`` and the mask of its real frames."""

@@ -39,12 +39,14 @@ from ensemble_htr.train.augment import augment
 from ensemble_htr.train.begin import begin_from, decayed, learning, weights_named
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
+from ensemble_htr.train.pasting import Bank, Texts
 from ensemble_htr.train.plot import read_log
 from ensemble_htr.train.recipe import Recipe
 
 __all__ = ["Trainer"]
 
 Say = Callable[[str], None]
+READ = 1.0  # nats: CTC loss per character of a line that can be cut into its characters
 _UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
     *(KeyError, TypeError, ValueError, AttributeError),
@@ -69,7 +71,7 @@ class Progress:
 
 class Trainer:
     """Trains ``recipe`` on ``train`` and keeps the best averaged weights in ``folder``; they write
-    ``alphabet`` (None: the characters of ``train``).
+    ``alphabet`` (None: the characters of ``train``). Texts to be pasted are looked for in ``root``.
 
     Files: ``model.safetensors`` (best so far, fp16), ``last.pt`` (checkpoint), ``log.jsonl``.
     Raises `InputError` for lines without a learnable character.
@@ -77,7 +79,7 @@ class Trainer:
 
     def __init__(
         self, recipe: Recipe, train: Sequence[Sample], val: Sequence[Sample], folder: Path,
-        say: Say, alphabet: Sequence[str] | None = None,
+        say: Say, alphabet: Sequence[str] | None = None, root: Path = Path(),
     ) -> None:  # fmt: skip
         options = recipe.train
         torch.set_num_threads(options.threads)
@@ -97,7 +99,7 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.half = self.device.type == "cuda" or has_fast_bf16()
         network = build_network(recipe.architecture, dict(recipe.network), len(self.alphabet))
-        self.net: nn.Module = network.to(self.device)
+        self.net: Any = network.to(self.device)
         self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = cast(Any, network).config  # CrnnConfig, GatedConfig or TransformerConfig
         self.writes = hasattr(network, "decode")  # also character by character
@@ -113,6 +115,10 @@ class Trainer:
             decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
         )
         self.chance = weights(self.train, recipe.data)
+        self.texts = None
+        if recipe.paste.texts:
+            self.texts = Texts(recipe.paste, root, self.form, self.alphabet)
+        self.bank = Bank(recipe.paste.keep)
         self.progress = Progress()
         self.steps_per_epoch = self._count_steps()
 
@@ -200,32 +206,78 @@ class Trainer:
             group["lr"] = rate
         inputs, frames = self._tensor(images)
         targets, lengths = self._targets(chosen)
-        said = wanted = None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            if self.writes:
-                prefix, wanted = self._prefixes(targets, lengths, rng)
-                *outputs, said = self.net(inputs, frames, prefix)
-            else:
-                outputs = self.net(inputs)
-        loss = torch.zeros((), device=self.device)
-        for logits, weight in zip(outputs, (1.0, options.auxiliary), strict=True):
-            if not weight:
-                continue
-            log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
-            each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
-            loss = loss + weight * (each / lengths.clamp(min=1)).mean()
-        if said is not None and wanted is not None:
-            flat, smoothing = said.float().flatten(0, 1), options.smoothing
-            missed = F.cross_entropy(
-                flat, wanted.flatten(), ignore_index=-1, label_smoothing=smoothing
-            )
-            loss = loss + options.attention * missed
+            columns = self.net.columns(inputs)
+            aside = self.net.shortcut(columns).transpose(1, 2) if options.auxiliary else None
+        loss, log_p, each = self._loss(columns, frames, targets, lengths, rng)
+        if aside is not None:
+            loss = loss + options.auxiliary * _ctc(aside, frames, targets, lengths)[1].mean()
+        if self.texts is not None:
+            pasted = self._pasted(columns, rng)
+            if pasted is not None:
+                loss = loss + self.recipe.paste.weight * pasted
+            self._bank(chosen, columns, log_p, each, frames, targets, lengths)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), options.clip)
         self.optimizer.step()
         self._accumulate()
         return float(loss.detach())
+
+    def _loss(
+        self, columns: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """The loss of what stands above the CNN; also the CTC log-probabilities ``(T, B, 1+V)``
+        and the CTC loss per character of each line ``(B,)``."""
+        options = self.recipe.train
+        wanted = None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            if self.writes:
+                prefix, wanted = self._prefixes(targets, lengths, rng)
+                heard, said = self.net.above(columns, frames, prefix)
+            else:
+                heard = self.net.above(columns)
+        log_p, each = _ctc(heard, frames, targets, lengths)
+        loss = each.mean()
+        if wanted is not None:
+            flat, smoothing = said.float().flatten(0, 1), options.smoothing
+            missed = F.cross_entropy(
+                flat, wanted.flatten(), ignore_index=-1, label_smoothing=smoothing
+            )
+            loss = loss + options.attention * missed
+        return loss, log_p, each
+
+    def _pasted(self, columns: Tensor, rng: np.random.Generator) -> Tensor | None:
+        """The loss of lines pasted together, as many as the recipe wants beside ``columns``."""
+        room = round(self.recipe.paste.share * columns.shape[0] * columns.shape[2])
+        assert self.texts is not None
+        count = max(1, round(self.recipe.paste.share * columns.shape[0]))
+        written = self.bank.write(self.texts.draw(count, rng), room, rng)
+        if not written:
+            return None
+        widest = max(len(found) for _, found in written)
+        batch = np.zeros((len(written), widest, columns.shape[1]), np.float16)
+        for row, (_, found) in zip(batch, written, strict=True):
+            row[: len(found)] = found
+        inputs = torch.from_numpy(batch).to(self.device, columns.dtype).transpose(1, 2)
+        targets = torch.tensor([code for codes, _ in written for code in codes])
+        frames, lengths = (torch.tensor([len(row[i]) for row in written]) for i in (1, 0))
+        return self._loss(inputs, frames, targets, lengths, rng)[0]
+
+    def _bank(
+        self, chosen: Sequence[Sample], columns: Tensor, log_p: Tensor, each: Tensor,
+        frames: Tensor, targets: Tensor, lengths: Tensor,
+    ) -> None:  # fmt: skip
+        """Keep every second line, of those that the network reads well enough to be cut."""
+        found = columns.detach().transpose(1, 2).half().cpu().numpy()
+        said = log_p.detach().transpose(0, 1).double().cpu().numpy()
+        rows = torch.split(targets, lengths.tolist())
+        good = (each.detach() < READ).tolist()
+        for i in range(self.progress.step % 2, len(chosen), 2):
+            if good[i]:
+                n = int(frames[i])
+                self.bank.add(chosen[i].hand, found[i, :n].copy(), said[i, :n], rows[i].tolist())
 
     def _rate(self, step: int) -> float:
         o = self.recipe.train
@@ -340,6 +392,8 @@ class Trainer:
             "progress": progress,
             "init": self.begun,
         }
+        if self.texts is not None:
+            facts["texts"] = self.texts.sha256
         save_weights(
             self.folder / "model.safetensors",
             {k: v for k, v in self.average.items() if not k.startswith("shortcut.")},
@@ -362,6 +416,8 @@ class Trainer:
             "data": data_hash(self.train),
             "init": self.begun,
         }
+        if self.texts is not None:
+            state["bank"] = self.bank.state()
         temporary = self.folder / "last.pt.part"
         try:
             torch.save(state, temporary)
@@ -385,6 +441,8 @@ class Trainer:
             self.progress = Progress(**state["progress"])
             self.steps_per_epoch = int(state["steps_per_epoch"])
             self.begun = str(state.get("init", ""))
+            if self.texts is not None and "bank" in state:
+                self.bank.restore(state["bank"])
         except _UNLOADABLE as error:
             raise AssetError(
                 f"{path}: the checkpoint is damaged or of another network "
@@ -401,3 +459,10 @@ class Trainer:
             f"loss {p.loss / max(p.seen, 1):.3f}  {speed:.0f} lines/s  "
             f"ETA {left * pace / 60:.0f} min   "
         )
+
+
+def _ctc(logits: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities ``(T, B, 1+V)``, and the CTC loss per character of each line ``(B,)``."""
+    log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
+    each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
+    return log_p, each / lengths.clamp(min=1)

@@ -11,7 +11,16 @@ from typing import Any
 from ensemble_htr.config import load_toml
 from ensemble_htr.layout.preprocess import Preprocess
 
-__all__ = ["AugmentOptions", "DataOptions", "Recipe", "Source", "TrainOptions", "load_recipe"]
+__all__ = [
+    "AugmentOptions",
+    "DataOptions",
+    "PasteOptions",
+    "PastedText",
+    "Recipe",
+    "Source",
+    "TrainOptions",
+    "load_recipe",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,34 @@ class AugmentOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PastedText:
+    """One file of text (relative to the data root) and its share of the pasted lines."""
+
+    path: str  # for example "text-fr/novels_1840_1920.txt.xz"
+    share: float = 1.0  # relative to the other texts
+    wrap: int = 0  # break running text into lines of about so many characters; 0 = as it is
+
+
+@dataclass(frozen=True, slots=True)
+class PasteOptions:
+    """Texts without images, pasted together from what the CNN made of lines (`train.pasting`)."""
+
+    texts: tuple[PastedText, ...] = ()  # none: nothing is pasted
+    share: float = 0.7  # frames of pasted lines for each of the lines read
+    weight: float = 0.5  # of their loss
+    keep: int = 1500  # lines that the pieces are cut from: the last ones read
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError(f"paste: keep is {self.keep}, wanted 1 or more")
+        for name in ("share", "weight"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"paste: {name} is {value}, wanted more than 0")
+        if any(not 0 < text.share < math.inf or text.wrap < 0 for text in self.texts):
+            raise ValueError("paste: shares of texts must be more than 0, wrap not negative")
+
+
+@dataclass(frozen=True, slots=True)
 class TrainOptions:
     seed: int = 1
     epochs: int = 15
@@ -114,6 +151,7 @@ class Recipe:
     data: DataOptions
     network: Mapping[str, Any] = field(default_factory=dict)
     augment: AugmentOptions = AugmentOptions()
+    paste: PasteOptions = PasteOptions()
     train: TrainOptions = TrainOptions()
     preprocess: Preprocess = Preprocess()  # of all lines, before they are packed or distorted
     description: str = ""

@@ -60,11 +60,14 @@ def shelve(run: Path, folder: Path, continued: bool = False) -> None:
     told = history.read_text(encoding="utf-8").strip() if history.exists() else ""
     atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows, told))
     files = ["model.safetensors", "recipe.toml", "log.jsonl"]
+    data = {"lines": weights.facts["data"], "folders": [s.path for s in recipe.data.train]}
+    if "texts" in weights.facts:
+        data |= {"texts": weights.facts["texts"], "files": [t.path for t in recipe.paste.texts]}
     write_lock(
         folder,
         [*files, "log.png"] if (folder / "log.png").exists() else files,
         licence=LICENCE,
-        data={"lines": weights.facts["data"], "folders": [s.path for s in recipe.data.train]},
+        data=data,
         tools={"python": platform.python_version(), "torch": version("torch")},
         facts={"parameters": _parameters(weights), "progress": progress},
     )
@@ -111,6 +114,9 @@ def _card(
     epochs = max(1, last["epoch"] - before["epoch"])
     slope = 100 * (last["val_cer_letters"] - before["val_cer_letters"]) / epochs
     sources = ", ".join(f"{s.path} (share {s.share})" for s in recipe.data.train)
+    if recipe.paste.texts:
+        files = ", ".join(text.path for text in recipe.paste.texts)
+        sources += f" and {recipe.paste.share} frames of pasted lines for each of theirs ({files})"
     told = f"- **History of this run**: {history}\n" if history else ""
     return f"""# {name}
 

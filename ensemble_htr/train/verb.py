@@ -58,7 +58,7 @@ def train(
         raise InputError(f"{folder} holds a run already: give --resume or another folder")
     _make(folder)
     lines, val = gather(recipe, root, packed)
-    trainer = Trainer(recipe, lines, val, folder, _say)
+    trainer = Trainer(recipe, lines, val, folder, _say, root=root)
     if resume and trainer.resume():
         _say(f"\nresumed after epoch {trainer.progress.epoch}\n")
     kept = (p for n, p in trainer.net.named_parameters() if not n.startswith("shortcut"))

@@ -4,10 +4,10 @@
     python eval/trials.py views ../shared/data          lines read in several copies (no training)
     python eval/trials.py table                          writes eval/trials.md and trials.png
 
-All are crnns after the shipped recipe, with one thread and its seed. Trials "from nothing" ask how
-much data is worth: a smaller net (32 px, 0.9 M parameters, so that it is done with learning soon),
-eight epochs of 12,000 lines in a schedule of their own. "Half" and "a quarter" keep those pages of
-both sources whose names' hashes are lowest. Trials "from
+All follow the shipped recipe of crnn (where it says so, of the transformer), with one thread and
+its seed. Trials "from nothing" ask how much data is worth: a smaller net (32 px, 0.9 M parameters,
+so that it is done with learning soon), eight epochs of 12,000 lines in a schedule of their own.
+"Half" and "a quarter" keep those pages of both sources whose names' hashes are lowest. Trials "from
 epoch 16" go on from the weights of this repository after 16 epochs (commit fac86bd), 8,000 lines
 at 6e-4: they ask what helps a net that reads already. Runs can be interrupted and go on; results
 stand in eval/trials.json.
@@ -48,10 +48,25 @@ from ensemble_htr.types import Line, Posteriors  # noqa: E402
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-EARLIER = "fac86bd"  # the crnn after 16 epochs
+EARLIER = {"crnn": "fac86bd", "transformer": "c428a09"}  # after 16 and 23 epochs
+RATE = {"crnn": 6e-4, "transformer": 3e-4}  # of late trials
 LINES = 8_000  # of a late trial
 SMALL = {"height": 32, "channels": [24, 48, 96], "blocks": [1, 1, 1], "hidden": 128}
 SPLITS = ("val", "test-seen", "test-unseen")
+WRITTEN = "val, written by the decoder"
+PASTE = {
+    "texts": [
+        {"path": f"text-fr/{name}.txt.xz", "share": share, "wrap": 48 if "novels" in name else 0}
+        for name, share in {
+            "novels_1840_1920": 0.5,
+            "letters_berlioz_notre_dame": 0.08,
+            "military_court_1914_1919": 0.12,
+            "register_rigault_1907": 0.12,
+            "register_marriage_contracts": 0.12,
+            "civil_tables_1792_1902": 0.06,
+        }.items()
+    ]
+}
 OWN = {"path": "fr19/train", "share": 0.8}
 Docs = dict[str, list[int]]  # of each document: edits, characters
 Image = NDArray[np.uint8]
@@ -63,7 +78,7 @@ class Trial:
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of the recipe
     late: bool = True
     portion: float = 1.0  # of the pages
-    pasted: bool = False  # lines too, as the transformer's recipe wants them
+    net: str = "crnn"
 
 
 TRIALS = {
@@ -93,20 +108,24 @@ TRIALS = {
     ),
     "pasted lines": Trial(
         "beside them texts without images, pasted together from columns of the last lines read "
-        "(train/pasting.py, [paste] of models/transformer/recipe.toml)", pasted=True,
+        "(train/pasting.py)", {"paste": PASTE},
+    ),
+    "transformer as shipped": Trial("the recipe as it is", net="transformer"),
+    "transformer, pasted lines": Trial(
+        "beside them texts without images, as above", {"paste": PASTE}, net="transformer"
     ),
 }  # fmt: skip
 
 
 def recipe_of(trial: Trial, earlier: str) -> Recipe:
     """The recipe of a trial; late ones begin from the weights ``earlier``."""
-    recipe = load_recipe(ROOT / "models" / "crnn" / "recipe.toml")
+    recipe = load_recipe(ROOT / "models" / trial.net / "recipe.toml")
     train: dict[str, Any] = {"epochs": 8, "lines_per_epoch": 12_000, "patience": 20}
     if trial.late:
         train |= {
             "epochs": 1,
             "lines_per_epoch": LINES,
-            "rate": 6e-4,
+            "rate": RATE[trial.net],
             "warmup": 0.05,
             "auxiliary": 0.0,
             "short_first": 0.0,
@@ -115,9 +134,6 @@ def recipe_of(trial: Trial, earlier: str) -> Recipe:
     table = to_mapping(recipe)
     if not trial.late:
         table["network"] = SMALL
-    if trial.pasted:
-        other = load_recipe(ROOT / "models" / "transformer" / "recipe.toml")
-        table["paste"] = to_mapping(other.paste)
     for section, values in (("train", train), *trial.changes.items()):
         table[section] = table[section] | values
     return from_mapping(table, Recipe)
@@ -168,6 +184,15 @@ def reader(recognizer: Any) -> Callable[[Sequence[Line]], list[str]]:
     return read
 
 
+def writer(recognizer: Any) -> Callable[[Sequence[Line]], list[str]]:
+    """What the decoder writes, of four hypotheses and what the CTC proposes."""
+
+    def read(lines: Sequence[Line]) -> list[str]:
+        return ["".join(h[0].tokens) for h in recognizer.read(lines, n_best=4)]
+
+    return read
+
+
 def of_file(path: Path) -> Any:
     """The recognizer that weights make."""
     return load_recognizer("crnn", path, decoder=BeamDecoder(), scorer=ctc_score)
@@ -193,30 +218,36 @@ def main() -> None:
 def run(data: Path, work: Path, packed: Path | None, only: tuple[str, ...]) -> None:
     """Train the trials that have no result yet, and let them read."""
     work.mkdir(parents=True, exist_ok=True)
-    earlier = work / "earlier.safetensors"
-    if not earlier.is_file():
-        command = ["git", "-C", str(ROOT), "show", f"{EARLIER}:models/crnn/model.safetensors"]
-        atomic_write(earlier, subprocess.check_output(command))
+    earlier = {}
+    for net, at in EARLIER.items():
+        earlier[net] = work / f"earlier-{net}.safetensors"
+        if not earlier[net].is_file():
+            command = ["git", "-C", str(ROOT), "show", f"{at}:models/{net}/model.safetensors"]
+            atomic_write(earlier[net], subprocess.check_output(command))
     lines = lines_of(data, work, packed)
     results = HERE / "trials.json"
     done = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
     for name in only or [n for n in TRIALS if n not in done]:
         trial = TRIALS[name]
-        recipe = recipe_of(trial, str(earlier))
+        recipe = recipe_of(trial, str(earlier[trial.net]))
         folder = work / name.replace(" ", "-")
         folder.mkdir(exist_ok=True)
         sources = [s.path for s in recipe.data.train]
         if SOURCE in sources and SOURCE not in lines:
             lines[SOURCE] = synthetic_lines(data / "text-fr", 4000)
         train = portion_of([s for source in sources for s in lines[source]], trial.portion)
-        alphabet = of_file(earlier).alphabet if trial.late else None
+        alphabet = of_file(earlier[trial.net]).alphabet if trial.late else None
         trainer = Trainer(recipe, train, lines["fr19/val"], folder, _say, alphabet, data)
         trainer.resume()
         progress = trainer.run()
-        read = reader(of_file(folder / "model.safetensors"))
+        net = of_file(folder / "model.safetensors")
+        read = reader(net)
         splits = SPLITS[:1] if trial.late else SPLITS  # the tests are no place to choose
         row = {"train": len(train), "seconds": round(progress.seconds), "lines": progress.lines}
-        keep(name, row | {s: errors(read, lines[f"fr19/{s}"]) for s in splits})
+        row |= {s: errors(read, lines[f"fr19/{s}"]) for s in splits}
+        if trial.net == "transformer":
+            row |= {WRITTEN: errors(writer(net), lines["fr19/val"])}
+        keep(name, row)
 
 
 def _say(text: str) -> None:
@@ -339,7 +370,8 @@ def table() -> None:
     """Write eval/trials.md and its picture of what there is."""
     found = json.loads((HERE / "trials.json").read_text(encoding="utf-8"))
     fresh = [n for n, t in TRIALS.items() if not t.late]
-    late = [n for n, t in TRIALS.items() if t.late]
+    late = [n for n, t in TRIALS.items() if t.late and t.net == "crnn"]
+    writing = [n for n, t in TRIALS.items() if t.net == "transformer"]
     seen = [n for n in fresh if n in found]
     made = sorted({f"{row['commit']} of {row['date']}" for row in found.values()})
     text = [
@@ -356,6 +388,13 @@ def table() -> None:
     if sum(name in found for name in late) > 1:
         text.append(
             "## What helps a net that reads already\n\n" + rows(found, late, "as shipped", ["val"])
+        )
+    if sum(name in found for name in writing) > 1:
+        columns = ["val", WRITTEN]
+        text.append(
+            "## What helps the transformer\n\nFrom its weights after 23 epochs (commit "
+            f"{EARLIER['transformer']}), {LINES:,} lines at {RATE['transformer']:.0e}; val is read "
+            "by its CTC.\n\n" + rows(found, writing, "transformer as shipped", columns)
         )
     if any(name.startswith("view: ") for name in found):
         text.append(

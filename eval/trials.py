@@ -243,7 +243,11 @@ def run(data: Path, work: Path, packed: Path | None, only: tuple[str, ...]) -> N
         net = of_file(folder / "model.safetensors")
         read = reader(net)
         splits = SPLITS[:1] if trial.late else SPLITS  # the tests are no place to choose
-        row = {"train": len(train), "seconds": round(progress.seconds), "lines": progress.lines}
+        row: dict[str, Any] = {
+            "train": len(train),
+            "seconds": round(progress.seconds),
+            "lines": progress.lines,
+        }
         row |= {s: errors(read, lines[f"fr19/{s}"]) for s in splits}
         if trial.net == "transformer":
             row |= {WRITTEN: errors(writer(net), lines["fr19/val"])}

@@ -23,13 +23,11 @@ from typing import Any, cast
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ensemble_htr.assets import sha256_file
 from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import AssetError, InputError, OutputError
-from ensemble_htr.files import atomic_write
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import save_weights
@@ -39,14 +37,14 @@ from ensemble_htr.train.augment import augment
 from ensemble_htr.train.begin import begin_from, decayed, learning, weights_named
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
-from ensemble_htr.train.pasting import Bank, Texts
-from ensemble_htr.train.plot import read_log
+from ensemble_htr.train.losses import ctc, dictation, prefixes
+from ensemble_htr.train.pasting import Bank, Paster, Texts
+from ensemble_htr.train.plot import trim_log
 from ensemble_htr.train.recipe import Recipe
 
 __all__ = ["Trainer"]
 
 Say = Callable[[str], None]
-READ = 1.0  # nats: CTC loss per character of a line that can be cut into its characters
 _UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
     *(KeyError, TypeError, ValueError, AttributeError),
@@ -115,10 +113,10 @@ class Trainer:
             decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
         )
         self.chance = weights(self.train, recipe.data)
-        self.texts = None
+        self.paster = None
         if recipe.paste.texts:
-            self.texts = Texts(recipe.paste, root, self.form, self.alphabet)
-        self.bank = Bank(recipe.paste.keep)
+            texts = Texts(recipe.paste, root, self.form, self.alphabet)
+            self.paster = Paster(texts, Bank(recipe.paste.keep), recipe.paste.share)
         self.progress = Progress()
         self.steps_per_epoch = self._count_steps()
 
@@ -131,7 +129,7 @@ class Trainer:
         """
         p, options = self.progress, self.recipe.train
         saved = time.time()
-        self._trim_log()
+        trim_log(self.folder / "log.jsonl", p.epoch)
         with interrupts() as interrupted:
             while self._unfinished():
                 learning(self.net, self.recipe.train.frozen_norms)
@@ -173,13 +171,6 @@ class Trainer:
         p, options = self.progress, self.recipe.train
         return p.epoch < options.epochs and p.epoch - p.best_epoch < options.patience
 
-    def _trim_log(self) -> None:
-        """Leave out what a killed run logged after the checkpoint: it will be done again."""
-        log = self.folder / "log.jsonl"
-        if log.exists():
-            rows = [row for row in read_log(log) if row["epoch"] <= self.progress.epoch]
-            atomic_write(log, "".join(json.dumps(row) + "\n" for row in rows))
-
     def _epoch(self, epoch: int) -> Any:
         options = self.recipe.train
         rng = np.random.default_rng([options.seed, epoch])
@@ -211,12 +202,12 @@ class Trainer:
             aside = self.net.shortcut(columns).transpose(1, 2) if options.auxiliary else None
         loss, log_p, each = self._loss(columns, frames, targets, lengths, rng)
         if aside is not None:
-            loss = loss + options.auxiliary * _ctc(aside, frames, targets, lengths)[1].mean()
-        if self.texts is not None:
-            pasted = self._pasted(columns, rng)
-            if pasted is not None:
-                loss = loss + self.recipe.paste.weight * pasted
-            self._bank(chosen, columns, log_p, each, frames, targets, lengths)
+            loss = loss + options.auxiliary * ctc(aside, frames, targets, lengths)[1].mean()
+        if self.paster is not None:
+            if (pasted := self.paster.lines(columns, rng)) is not None:
+                loss = loss + self.recipe.paste.weight * self._loss(*pasted, rng)[0]
+            hands, rows = [s.hand for s in chosen], torch.split(targets, lengths.tolist())
+            self.paster.learn(hands, columns, log_p, each, frames, rows, p.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), options.clip)
@@ -230,54 +221,20 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """The loss of what stands above the CNN; also the CTC log-probabilities ``(T, B, 1+V)``
         and the CTC loss per character of each line ``(B,)``."""
-        options = self.recipe.train
-        wanted = None
+        options, wanted = self.recipe.train, None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             if self.writes:
-                prefix, wanted = self._prefixes(targets, lengths, rng)
-                heard, said = self.net.above(columns, frames, prefix)
+                symbols = len(self.alphabet)
+                prefix, wanted = prefixes(targets, lengths, symbols, options.wrong_prefix, rng)
+                heard, said = self.net.above(columns, frames, prefix.to(self.device))
             else:
                 heard = self.net.above(columns)
-        log_p, each = _ctc(heard, frames, targets, lengths)
+        log_p, each = ctc(heard, frames, targets, lengths)
         loss = each.mean()
         if wanted is not None:
-            flat, smoothing = said.float().flatten(0, 1), options.smoothing
-            missed = F.cross_entropy(
-                flat, wanted.flatten(), ignore_index=-1, label_smoothing=smoothing
-            )
+            missed = dictation(said, wanted.to(self.device), options.smoothing)
             loss = loss + options.attention * missed
         return loss, log_p, each
-
-    def _pasted(self, columns: Tensor, rng: np.random.Generator) -> Tensor | None:
-        """The loss of lines pasted together, as many as the recipe wants beside ``columns``."""
-        room = round(self.recipe.paste.share * columns.shape[0] * columns.shape[2])
-        assert self.texts is not None
-        count = max(1, round(self.recipe.paste.share * columns.shape[0]))
-        written = self.bank.write(self.texts.draw(count, rng), room, rng)
-        if not written:
-            return None
-        widest = -(-max(len(found) for _, found in written) // 16) * 16  # few shapes: kept kernels
-        batch = np.zeros((len(written), widest, columns.shape[1]), np.float16)
-        for row, (_, found) in zip(batch, written, strict=True):
-            row[: len(found)] = found
-        inputs = torch.from_numpy(batch).to(self.device, columns.dtype).transpose(1, 2)
-        targets = torch.tensor([code for codes, _ in written for code in codes])
-        frames, lengths = (torch.tensor([len(row[i]) for row in written]) for i in (1, 0))
-        return self._loss(inputs, frames, targets, lengths, rng)[0]
-
-    def _bank(
-        self, chosen: Sequence[Sample], columns: Tensor, log_p: Tensor, each: Tensor,
-        frames: Tensor, targets: Tensor, lengths: Tensor,
-    ) -> None:  # fmt: skip
-        """Keep every second line, of those that the network reads well enough to be cut."""
-        found = columns.detach().transpose(1, 2).half().cpu().numpy()
-        said = log_p.detach().transpose(0, 1).double().cpu().numpy()
-        rows = torch.split(targets, lengths.tolist())
-        good = (each.detach() < READ).tolist()
-        for i in range(self.progress.step % 2, len(chosen), 2):
-            if good[i]:
-                n = int(frames[i])
-                self.bank.add(chosen[i].hand, found[i, :n].copy(), said[i, :n], rows[i].tolist())
 
     def _rate(self, step: int) -> float:
         o = self.recipe.train
@@ -316,23 +273,6 @@ class Trainer:
         coded = [[self.code[t] for t in text if t in self.code] for text in texts]
         flat = torch.tensor([c for row in coded for c in row], dtype=torch.long)
         return flat, torch.tensor([len(row) for row in coded])
-
-    def _prefixes(
-        self, targets: Tensor, lengths: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """What the decoder is shown (beginning, characters; some of them wrong, so that it learns
-        to go on after its own errors) and what it shall say (characters, end; -1 = nothing)."""
-        rows = torch.split(targets, lengths.tolist())
-        size, symbols = int(lengths.max()) + 1, len(self.alphabet)
-        shown = np.zeros((len(rows), size), np.int64)
-        wanted = np.full((len(rows), size), -1, np.int64)
-        for i, row in enumerate(rows):
-            shown[i, 0], shown[i, 1 : len(row) + 1] = symbols + 1, row.numpy()
-            wanted[i, : len(row)], wanted[i, len(row)] = row.numpy(), 0
-        wrong = rng.random(shown.shape) < self.recipe.train.wrong_prefix
-        wrong[:, 0] = False
-        shown = np.where(wrong & (shown > 0), rng.integers(1, symbols + 1, shown.shape), shown)
-        return torch.from_numpy(shown).to(self.device), torch.from_numpy(wanted).to(self.device)
 
     # ---- judging and keeping -------------------------------------------------------------
 
@@ -392,8 +332,8 @@ class Trainer:
             "progress": progress,
             "init": self.begun,
         }
-        if self.texts is not None:
-            facts["texts"] = self.texts.sha256
+        if self.paster is not None:
+            facts["texts"] = self.paster.texts.sha256
         save_weights(
             self.folder / "model.safetensors",
             {k: v for k, v in self.average.items() if not k.startswith("shortcut.")},
@@ -416,8 +356,8 @@ class Trainer:
             "data": data_hash(self.train),
             "init": self.begun,
         }
-        if self.texts is not None:
-            state["bank"] = self.bank.state()
+        if self.paster is not None:
+            state["bank"] = self.paster.bank.state()
         temporary = self.folder / "last.pt.part"
         try:
             torch.save(state, temporary)
@@ -441,8 +381,8 @@ class Trainer:
             self.progress = Progress(**state["progress"])
             self.steps_per_epoch = int(state["steps_per_epoch"])
             self.begun = str(state.get("init", ""))
-            if self.texts is not None and "bank" in state:
-                self.bank.restore(state["bank"])
+            if self.paster is not None and "bank" in state:
+                self.paster.bank.restore(state["bank"])
         except _UNLOADABLE as error:
             raise AssetError(
                 f"{path}: the checkpoint is damaged or of another network "
@@ -459,10 +399,3 @@ class Trainer:
             f"loss {p.loss / max(p.seen, 1):.3f}  {speed:.0f} lines/s  "
             f"ETA {left * pace / 60:.0f} min   "
         )
-
-
-def _ctc(logits: Tensor, frames: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities ``(T, B, 1+V)``, and the CTC loss per character of each line ``(B,)``."""
-    log_p = F.log_softmax(logits.float(), -1).transpose(0, 1)
-    each = F.ctc_loss(log_p, targets, frames, lengths, reduction="none", zero_infinity=True)
-    return log_p, each / lengths.clamp(min=1)

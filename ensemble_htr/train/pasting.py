@@ -8,13 +8,14 @@ from them, for a fraction of the time of an image. Pasting recorded units is how
 synthesised (Hunt & Black, 1996); training on texts with inputs made up for them is text injection
 (Chen et al., "MAESTRO", 2022; Sainath et al., "JOIST", 2023).
 
-`Texts` draws what is to be written, `Bank` keeps the lines and writes.
+`Texts` draws what is to be written, `Bank` keeps the lines and writes, `Paster` makes batches.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ensemble_htr.decode.forced import viterbi
 from ensemble_htr.errors import InputError
@@ -31,13 +33,15 @@ from ensemble_htr.lm.corpus import read_texts, wrap
 from ensemble_htr.text import Profile
 from ensemble_htr.train.recipe import PasteOptions
 
-__all__ = ["Bank", "Texts"]
+__all__ = ["Bank", "Paster", "Texts"]
 
 Columns = NDArray[np.float16]  # (frames, channels)
 LONGEST = 5  # characters of a piece
 GOES_ON = 0.65  # probability that a piece takes one more
 ENOUGH = 40  # lines in the bank before anything is pasted
 BY_A_HAND = 24  # lines at most that the pieces of one batch come from
+READ = 1.0  # nats: CTC loss per character of a line that can be cut into its characters
+STEP = 16  # frames: batches of few widths, so that the kernels made for them are kept
 CANDIDATES = 4  # texts drawn for each that is written: those of like length go together
 
 
@@ -204,3 +208,43 @@ class Bank:
             stop = start + cuts[-1]
             self._keep(_Line(hand, tuple(codes), tuple(cuts), columns[start:stop]))
             start = stop
+
+
+class Paster:
+    """Batches of pasted lines beside batches of lines that are read."""
+
+    def __init__(self, texts: Texts, bank: Bank, share: float) -> None:
+        self.texts, self.bank, self.share = texts, bank, share
+
+    def lines(
+        self, columns: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+        """Columns ``(B, channels, T)``, frames, targets and their lengths of pasted lines, with
+        ``share`` of the frames that ``columns (B', channels, T')`` have; None while there are
+        none."""
+        count = max(1, round(self.share * columns.shape[0]))
+        room = round(self.share * columns.shape[0] * columns.shape[2])
+        written = self.bank.write(self.texts.draw(count, rng), room, rng)
+        if not written:
+            return None
+        widest = math.ceil(max(len(found) for _, found in written) / STEP) * STEP
+        batch = np.zeros((len(written), widest, columns.shape[1]), np.float16)
+        for row, (_, found) in zip(batch, written, strict=True):
+            row[: len(found)] = found
+        inputs = torch.from_numpy(batch).to(columns.device, columns.dtype).transpose(1, 2)
+        targets = torch.tensor([code for codes, _ in written for code in codes])
+        frames, lengths = (torch.tensor([len(pair[i]) for pair in written]) for i in (1, 0))
+        return inputs, frames, targets, lengths
+
+    def learn(
+        self, hands: Sequence[str], columns: Tensor, log_p: Tensor, each: Tensor, frames: Tensor,
+        texts: Sequence[Tensor], step: int,
+    ) -> None:  # fmt: skip
+        """Keep every second line of those that the network reads well enough to be cut."""
+        found = columns.detach().transpose(1, 2).half().cpu().numpy()
+        said = log_p.detach().transpose(0, 1).double().cpu().numpy()
+        good = (each.detach() < READ).tolist()
+        for i in range(step % 2, len(hands), 2):
+            if good[i]:
+                n = int(frames[i])
+                self.bank.add(hands[i], found[i, :n].copy(), said[i, :n], texts[i].tolist())

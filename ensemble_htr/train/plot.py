@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["plot_log", "read_log"]
+from ensemble_htr.files import atomic_write
+
+__all__ = ["plot_log", "read_log", "trim_log"]
 
 
 def read_log(log: Path) -> list[dict[str, Any]]:
@@ -23,6 +25,14 @@ def read_log(log: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and isinstance(row.get("epoch"), int):
             rows.append(row)
     return rows
+
+
+def trim_log(log: Path, epoch: int) -> None:
+    """Leave out what a killed run logged after its checkpoint of ``epoch``: it will be done again.
+    Raises `OutputError`."""
+    if log.exists():
+        rows = [row for row in read_log(log) if row["epoch"] <= epoch]
+        atomic_write(log, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def plot_log(log: Path, out: Path) -> bool:

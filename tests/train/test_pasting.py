@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import ensemble_htr.train.pasting as train_pasting  # noqa: E402
 from ensemble_htr.errors import InputError  # noqa: E402
 from ensemble_htr.text import profile  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
@@ -196,11 +197,10 @@ def test_every_network_learns_from_pasted_lines_and_resumes_exactly(
 
     whole = trainer(folders[0])
     seen: list[int] = []
-    write = whole.bank.write
-    whole.bank.write = lambda *a: (seen.append(len(found := write(*a))), found)[1]  # type: ignore
-    import ensemble_htr.train.loop as loop
-
-    usual, loop.READ = loop.READ, 100.0  # from the first line on
+    assert whole.paster is not None
+    bank, write = whole.paster.bank, whole.paster.bank.write
+    bank.write = lambda *a: (seen.append(len(found := write(*a))), found)[1]  # type: ignore
+    usual, train_pasting.READ = train_pasting.READ, 100.0  # from the first line on
     try:
         whole.run()
         assert sum(seen) > 60
@@ -213,7 +213,7 @@ def test_every_network_learns_from_pasted_lines_and_resumes_exactly(
             second = trainer(folders[1])
             second.resume()
     finally:
-        loop.READ = usual
+        train_pasting.READ = usual
     for name, value in whole.net.state_dict().items():
         assert torch.equal(value, second.net.state_dict()[name]), name
 
@@ -227,10 +227,11 @@ def test_pasted_lines_do_not_reach_the_cnn(tmp_path: Path, recipe: Recipe, lines
     trainer.run()
     rng = np.random.default_rng(1)
     columns = torch.zeros(8, 16, 40)
-    loss = trainer._pasted(columns, rng)
-    assert loss is not None
+    assert trainer.paster is not None
+    pasted = trainer.paster.lines(columns, rng)
+    assert pasted is not None
     trainer.optimizer.zero_grad()
-    loss.backward()
+    trainer._loss(*pasted, rng)[0].backward()
     reached = {
         name.split(".")[0] for name, p in trainer.net.named_parameters() if p.grad is not None
     }

@@ -2,6 +2,7 @@
 
     python eval/trials.py run ../shared/data --work FOLDER [--packed PACK] [--only NAME ...]
     python eval/trials.py views ../shared/data          lines read in several copies (no training)
+    python eval/trials.py mean ../shared/data --work FOLDER     the mean of two trials' weights
     python eval/trials.py table                          writes eval/trials.md and trials.png
 
 All follow the shipped recipe of crnn (where it says so, of the transformer), with one thread and
@@ -40,7 +41,9 @@ from ensemble_htr.decode import BeamDecoder, ctc_score, greedy  # noqa: E402
 from ensemble_htr.files import atomic_write  # noqa: E402
 from ensemble_htr.metrics import bootstrap_difference, char_counts  # noqa: E402
 from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
+from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.text import has_letter, profile  # noqa: E402
+from ensemble_htr.train import average  # noqa: E402
 from ensemble_htr.train.data import Sample, load_folder, read_pack, write_pack  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
 from ensemble_htr.train.recipe import Recipe, load_recipe  # noqa: E402
@@ -254,6 +257,28 @@ def run(data: Path, work: Path, packed: Path | None, only: tuple[str, ...]) -> N
         keep(name, row)
 
 
+MEAN = "transformer, the mean of both and the shipped"
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--work", required=True, type=click.Path(path_type=Path))
+@click.option("--packed", type=click.Path(path_type=Path))
+def mean(data: Path, work: Path, packed: Path | None) -> None:
+    """Average the transformer's late trials and what they began from (train/average.py)."""
+    names = [n.replace(" ", "-") for n, t in TRIALS.items() if t.net == "transformer"]
+    files = [work / "earlier-transformer.safetensors"]
+    files += [work / name / "model.safetensors" for name in names]
+    given = [load_weights(path) for path in files]
+    one, path = given[0], work / "mean.safetensors"
+    save_weights(
+        path, average.mean(given), architecture=one.architecture, network=one.network,
+        alphabet=one.alphabet, profile=one.profile, facts={},
+    )  # fmt: skip
+    val, net = lines_of(data, work, packed)["fr19/val"], of_file(path)
+    keep(MEAN, {"val": errors(reader(net), val), WRITTEN: errors(writer(net), val)})
+
+
 def _say(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()
@@ -375,12 +400,12 @@ def table() -> None:
     found = json.loads((HERE / "trials.json").read_text(encoding="utf-8"))
     fresh = [n for n, t in TRIALS.items() if not t.late]
     late = [n for n, t in TRIALS.items() if t.late and t.net == "crnn"]
-    writing = [n for n, t in TRIALS.items() if t.net == "transformer"]
+    writing = [*(n for n, t in TRIALS.items() if t.net == "transformer"), MEAN]
     seen = [n for n in fresh if n in found]
     made = sorted({f"{row['commit']} of {row['date']}" for row in found.values()})
     text = [
         "# Small trainings",
-        f"`python eval/trials.py run DATA --work FOLDER`, `views`, `table`; commits "
+        f"`python eval/trials.py run DATA --work FOLDER`, `views`, `mean`, `table`; commits "
         f"{', '.join(made)}. Greedy CER % of lines with a letter, profile fr-archive; in brackets "
         "the difference in points with its 95 % interval over documents (below 0: better).",
         (__doc__ or "").split("\n\n", 2)[2].strip(),

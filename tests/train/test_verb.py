@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 from ensemble_htr.assets import verify  # noqa: E402
 from ensemble_htr.cli.train import train as command  # noqa: E402
 from ensemble_htr.config import to_mapping  # noqa: E402
 from ensemble_htr.errors import AssetError, ConfigError, InputError, OutputError  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.train.average import average  # noqa: E402
 from ensemble_htr.train.data import Sample, write_pack  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
 from ensemble_htr.train.shelve import shelve  # noqa: E402
@@ -107,6 +109,43 @@ def test_a_run_that_began_from_the_shelf_is_counted_on(
     assert load_weights(shelf / "model.safetensors").facts["progress"]["epoch"] == began + 1
     with pytest.raises(AssetError, match="is not what the run began from"):
         shelve(tmp_path / "second", shelf, continued=True)
+
+
+def test_the_mean_of_runs_from_one_beginning_is_shelved_with_the_hours_of_all(
+    tmp_path: Path, recipe: Recipe, packed: Path, shelf: Path
+) -> None:
+    began = verify(shelf).facts["progress"]
+    weights = shelf / "model.safetensors"
+    names = ("one", "two")
+    for seed, name in enumerate(names):
+        options = {"epochs": 1, "lines_per_epoch": 24, "init": str(weights), "seed": seed}
+        path = write_recipe(tmp_path / f"{name}.toml", recipe, **options)
+        train(path, tmp_path / name, root=tmp_path, packed=packed)
+    runs = [tmp_path / name for name in names]
+    out = tmp_path / "mean"
+    letters = average(shelf, runs, out, root=tmp_path, packed=packed, say=lambda _: None)
+    files = [weights, *(run / "model.safetensors" for run in runs)]
+    found, given = load_weights(out / "model.safetensors"), [load_weights(f) for f in files]
+    for name, value in found.tensors.items():
+        if value.dtype.is_floating_point:
+            expected = sum(w.tensors[name].double() for w in given) / 3
+            torch.testing.assert_close(value.double(), expected, rtol=2e-3, atol=1e-6)
+    assert found.facts["recipe"]["train"]["init"] == ""
+    assert found.facts["progress"]["best"] == letters
+    shelve(out, shelf, continued=True)
+    progress = verify(shelf).facts["progress"]
+    assert progress["epoch"] == began["epoch"] + 2 and progress["lines"] == began["lines"] + 48
+    with pytest.raises(AssetError, match="did not begin from"):
+        average(shelf, runs, tmp_path / "new", root=tmp_path, packed=packed, say=lambda _: None)
+    with pytest.raises(InputError, match="holds a run"):
+        first = tmp_path / "first"
+        first.mkdir()
+        shutil.copyfile(files[1], first / "model.safetensors")
+        again = write_recipe(tmp_path / "again.toml", recipe, epochs=1, lines_per_epoch=24,
+                             init=str(first / "model.safetensors"))  # fmt: skip
+        train(again, tmp_path / "third", root=tmp_path, packed=packed)
+        average(first, [tmp_path / "third"], runs[0], root=tmp_path, packed=packed,
+                say=lambda _: None)  # fmt: skip
 
 
 def test_packs_and_folders_that_lack_lines(tmp_path: Path, recipe: Recipe, lines: Lines) -> None:

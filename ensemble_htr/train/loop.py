@@ -38,7 +38,7 @@ from ensemble_htr.train.begin import begin_from, decayed, learning, weights_name
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
 from ensemble_htr.train.losses import ctc, dictation, prefixes
-from ensemble_htr.train.pasting import Bank, Paster, Texts
+from ensemble_htr.train.pasting import Paster
 from ensemble_htr.train.plot import trim_log
 from ensemble_htr.train.recipe import Recipe
 
@@ -113,10 +113,7 @@ class Trainer:
             decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
         )
         self.chance = weights(self.train, recipe.data)
-        self.paster = None
-        if recipe.paste.texts:
-            texts = Texts(recipe.paste, root, self.form, self.alphabet)
-            self.paster = Paster(texts, Bank(recipe.paste.keep), recipe.paste.share)
+        self.paster = Paster.of(recipe.paste, root, self.form, self.alphabet)
         self.progress = Progress()
         self.steps_per_epoch = self._count_steps()
 

@@ -216,6 +216,15 @@ class Paster:
     def __init__(self, texts: Texts, bank: Bank, share: float) -> None:
         self.texts, self.bank, self.share = texts, bank, share
 
+    @classmethod
+    def of(
+        cls, options: PasteOptions, root: Path, form: Profile, alphabet: Sequence[str]
+    ) -> Paster | None:
+        """As the recipe wants it; None where it names no texts. Raises `InputError` like `Texts`."""
+        if not options.texts:
+            return None
+        return cls(Texts(options, root, form, alphabet), Bank(options.keep), options.share)
+
     def lines(
         self, columns: Tensor, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:

@@ -220,7 +220,7 @@ class Paster:
     def of(
         cls, options: PasteOptions, root: Path, form: Profile, alphabet: Sequence[str]
     ) -> Paster | None:
-        """As the recipe wants it; None where it names no texts. Raises `InputError` like `Texts`."""
+        """As a recipe wants it, None where it names no texts; raises `InputError` like `Texts`."""
         if not options.texts:
             return None
         return cls(Texts(options, root, form, alphabet), Bank(options.keep), options.share)

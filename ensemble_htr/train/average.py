@@ -3,16 +3,15 @@
 Run with ``python -m ensemble_htr.train.average models/crnn RUN RUN -o OUT --data DATA``, then put
 OUT on the shelf with ``python -m ensemble_htr.train.shelve OUT models/crnn --continued``.
 
-Short trainings from one beginning, each with a seed of its own, end on the same plain and err on
-different sides of its middle; the mean of their weights and of those that they began from reads
-better than any of them and costs nothing when it reads (Izmailov et al., "Averaging weights leads
-to wider optima", 2018; Wortsman et al., "Model soups", 2022). They can run side by side.
+Short trainings from one beginning, unlike in their seeds or their data, err on different sides of a
+good middle; the mean of their weights and of those that they began from can read better than any of
+them and costs nothing when it reads (Izmailov et al., "Averaging weights leads to wider optima",
+2018; Wortsman et al., "Model soups", 2022). They can run side by side.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.train.loop import Trainer
 from ensemble_htr.train.plot import read_log
 from ensemble_htr.train.recipe import PasteOptions, Recipe
-from ensemble_htr.train.verb import gather
+from ensemble_htr.train.verb import gather, make_folder, say_to_stderr
 
 __all__ = ["average", "mean"]
 
@@ -54,9 +53,9 @@ def average(
     tensors = mean([known, *found])
     recipe = from_mapping(found[0].facts["recipe"], Recipe, str(runs[0]))
     recipe = replace(recipe, train=replace(recipe.train, init=""), paste=PasteOptions())
-    out.mkdir(parents=True, exist_ok=True)
     if (out / "last.pt").exists():
         raise InputError(f"{out} holds a run: give another folder with -o")
+    make_folder(out)
     lines, val = gather(recipe, root, packed)
     trainer = Trainer(recipe, lines, val, out, say, known.alphabet)
     trainer.average |= {name: value.to(trainer.device) for name, value in tensors.items()}
@@ -109,10 +108,6 @@ def _keep(
     atomic_write(out / "log.jsonl", json.dumps(row) + "\n")
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(text)
-
-
 _PLACE = click.Path(path_type=Path)
 
 
@@ -124,7 +119,7 @@ _PLACE = click.Path(path_type=Path)
 @click.option("--packed", type=_PLACE, help="Lines packed with 'train --pack'.")
 def main(first: Path, runs: tuple[Path, ...], out: Path, data: Path, packed: Path | None) -> None:
     """Average the RUNS that began from the weights in FIRST, and those."""
-    average(first, runs, out, root=data, packed=packed, say=_say)
+    average(first, runs, out, root=data, packed=packed, say=say_to_stderr)
 
 
 if __name__ == "__main__":

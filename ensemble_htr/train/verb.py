@@ -12,10 +12,10 @@ from ensemble_htr.train.loop import Trainer
 from ensemble_htr.train.plot import plot_log
 from ensemble_htr.train.recipe import Recipe, load_recipe
 
-__all__ = ["make_pack", "train"]
+__all__ = ["gather", "make_folder", "make_pack", "say_to_stderr", "train"]
 
 
-def _say(text: str) -> None:
+def say_to_stderr(text: str) -> None:
     sys.stderr.write(text)
     sys.stderr.flush()
 
@@ -56,14 +56,14 @@ def train(
     recipe = load_recipe(recipe_path)
     if not resume and (folder / "last.pt").exists():
         raise InputError(f"{folder} holds a run already: give --resume or another folder")
-    _make(folder)
+    make_folder(folder)
     lines, val = gather(recipe, root, packed)
-    trainer = Trainer(recipe, lines, val, folder, _say, root=root)
+    trainer = Trainer(recipe, lines, val, folder, say_to_stderr, root=root)
     if resume and trainer.resume():
-        _say(f"\nresumed after epoch {trainer.progress.epoch}\n")
+        say_to_stderr(f"\nresumed after epoch {trainer.progress.epoch}\n")
     kept = (p for n, p in trainer.net.named_parameters() if not n.startswith("shortcut"))
     count = sum(p.numel() for p in kept)
-    _say(
+    say_to_stderr(
         f"\n{recipe.architecture}: {count / 1e6:.2f} M parameters, "
         f"{len(trainer.alphabet)} characters, "
         f"{len(lines)} training lines, {len(val)} validation lines\n"
@@ -73,7 +73,7 @@ def train(
     return progress.best
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the run's folder; a place that cannot be written is known before the data is cut."""
     probe = folder / ".writable"
     try:

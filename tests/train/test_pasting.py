@@ -37,16 +37,16 @@ def spoken(codes: list[int], number: int, frames: int = FRAMES) -> tuple[np.ndar
     return columns, logp
 
 
-def filled(keep: int, count: int, seed: int, symbols: int = SYMBOLS) -> Bank:
+def filled(keep: int, count: int, seed: int) -> Bank:
     rng, bank = np.random.default_rng(seed), Bank(keep)
     for number in range(count):
-        codes = rng.integers(1, symbols + 1, int(rng.integers(3, 9))).tolist()
+        codes = rng.integers(1, SYMBOLS + 1, int(rng.integers(3, 9))).tolist()
         bank.add(f"hand{number % 3}", *spoken(codes, number), codes)
     return bank
 
 
-def drawn(count: int, rng: np.random.Generator, symbols: int = SYMBOLS) -> list[np.ndarray]:
-    return [rng.integers(1, symbols + 1, 12).astype(np.int16) for _ in range(count)]
+def drawn(count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    return [rng.integers(1, SYMBOLS + 1, 12).astype(np.int16) for _ in range(count)]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -177,8 +177,9 @@ GATED = {
     ("kind", "network"), [("crnn", None), ("transformer", TRANSFORMER), ("gated", GATED)]
 )
 def test_every_network_learns_from_pasted_lines_and_resumes_exactly(
-    tmp_path: Path, recipe: Recipe, lines: Lines, kind: str, network: dict[str, object] | None
-) -> None:
+    tmp_path: Path, recipe: Recipe, lines: Lines, monkeypatch: pytest.MonkeyPatch, kind: str,
+    network: dict[str, object] | None,
+) -> None:  # fmt: skip
     recipe = dataclasses.replace(
         pasting(recipe, tmp_path),
         architecture=kind,
@@ -200,20 +201,16 @@ def test_every_network_learns_from_pasted_lines_and_resumes_exactly(
     assert whole.paster is not None
     bank, write = whole.paster.bank, whole.paster.bank.write
     bank.write = lambda *a: (seen.append(len(found := write(*a))), found)[1]  # type: ignore
-    usual, train_pasting.READ = train_pasting.READ, 100.0  # from the first line on
-    try:
-        whole.run()
-        assert sum(seen) > 60
-        first = trainer(folders[1])
-        first.run(deadline=0.0)  # stops after one batch
+    monkeypatch.setattr(train_pasting, "READ", 100.0)  # from the first line on
+    whole.run()
+    assert sum(seen) > 60
+    trainer(folders[1]).run(deadline=0.0)  # stops after one batch
+    second = trainer(folders[1])
+    assert second.resume()
+    while second._unfinished():
+        second.run(deadline=0.0)
         second = trainer(folders[1])
-        assert second.resume()
-        while second._unfinished():
-            second.run(deadline=0.0)
-            second = trainer(folders[1])
-            second.resume()
-    finally:
-        train_pasting.READ = usual
+        second.resume()
     for name, value in whole.net.state_dict().items():
         assert torch.equal(value, second.net.state_dict()[name]), name
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ensemble_htr.assets import sha256_file
 from ensemble_htr.config import from_mapping
-from ensemble_htr.errors import AssetError, InputError
+from ensemble_htr.errors import AssetError, EnsembleError, InputError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.train.loop import Trainer
@@ -119,7 +119,10 @@ _PLACE = click.Path(path_type=Path)
 @click.option("--packed", type=_PLACE, help="Lines packed with 'train --pack'.")
 def main(first: Path, runs: tuple[Path, ...], out: Path, data: Path, packed: Path | None) -> None:
     """Average the RUNS that began from the weights in FIRST, and those."""
-    average(first, runs, out, root=data, packed=packed, say=say_to_stderr)
+    try:
+        average(first, runs, out, root=data, packed=packed, say=say_to_stderr)
+    except EnsembleError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

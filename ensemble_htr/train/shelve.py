@@ -23,7 +23,7 @@ import click
 
 from ensemble_htr.assets import sha256_file, write_lock
 from ensemble_htr.config import from_mapping
-from ensemble_htr.errors import AssetError
+from ensemble_htr.errors import AssetError, EnsembleError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.train.plot import plot_log
@@ -154,7 +154,10 @@ def _state(epoch: int, recipe: Recipe) -> str:
 @click.option("--continued", is_flag=True, help="RUN began from the weights in FOLDER.")
 def main(run: Path, folder: Path, continued: bool) -> None:
     """Put the finished RUN on the shelf FOLDER."""
-    shelve(run, folder, continued)
+    try:
+        shelve(run, folder, continued)
+    except EnsembleError as error:
+        raise click.ClickException(str(error)) from None
     click.echo(f"{folder}: shelved")
 
 

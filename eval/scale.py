@@ -26,6 +26,10 @@ from typing import Any
 import click
 from PIL import Image, ImageDraw, ImageFont
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from run import commit  # noqa: E402
+
 HERE = Path(__file__).parent
 WORDS = "le la du de acte jour mois rue vente Paris Marie Louis notaire premier mil huit".split()
 PAGE = """<PcGts xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15">
@@ -247,11 +251,6 @@ def read(work: Path, share: float) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 SCENARIOS = {f.__name__: f for f in (again, combine, lines, page, read)}
-
-
-def commit() -> str:
-    words = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
-    return subprocess.run(words, stdout=subprocess.PIPE, text=True).stdout.strip() or "unknown"
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:

@@ -24,6 +24,7 @@ from ensemble_htr.combine.judge import Judge
 from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.decode import BeamOptions
+from ensemble_htr.errors import EnsembleError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.metrics import Counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
@@ -269,7 +270,10 @@ def _table(name: str, options: Any) -> str:
 def main(folder: Path, data: Path | None, split: str, jobs: int, keep_searches: bool) -> None:
     """Fit the ensemble in FOLDER on a split that no recognizer has seen."""
     root = data or Path(os.environ.get("ENSEMBLE_HTR_DATA", "../shared/data"))
-    fit_ensemble(folder, root / split, jobs, not keep_searches)
+    try:
+        fit_ensemble(folder, root / split, jobs, not keep_searches)
+    except EnsembleError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

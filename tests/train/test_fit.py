@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from ensemble_htr.decode.pyctc import WordOptions
 from ensemble_htr.errors import EnsembleError, UsageError
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.plan import PipelineOptions
-from ensemble_htr.train.fit import _table
+from ensemble_htr.train.fit import _table, main
 from ensemble_htr.train.readings import each_page, hear
 from ensemble_htr.types import SearchOptions
 
@@ -45,6 +46,12 @@ def test_tables_that_are_not_fitted_stay(options: object) -> None:
 def test_a_model_that_cannot_be_loaded_is_told_before_workers_are_started(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         list(each_page(hear, tmp_path, PipelineOptions(model="no-such-model")))
+
+
+def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, [str(tmp_path / "none"), "--data", str(tmp_path)])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    assert done.output.startswith("Error: ") and done.output.count("\n") == 1
 
 
 def _leave(pipeline: object, source: object) -> None:

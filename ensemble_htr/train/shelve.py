@@ -125,8 +125,8 @@ def _card(
 - **What it is**: {recipe.architecture}, {_parameters(weights) / 1e6:.2f} M parameters, fp16; line
   images of {weights.network["height"]} px height in, CTC posteriors over {len(weights.alphabet)}
   characters out. Profile {weights.profile}.
-- **Made by**: `ensemble-htr train models/{name}/recipe.toml`; {last["epoch"]} epochs of
-  {recipe.train.lines_per_epoch} sampled lines from {sources}, {last["seconds"] / 3600:.2f} hours on
+- **Made by**: `ensemble-htr train models/{name}/recipe.toml`; {last["lines"]:,} lines
+  sampled in {last["epoch"]} epochs from {sources}, {last["seconds"] / 3600:.2f} hours of
   one CPU core that other work shared. Log: `log.jsonl`, plot: `log.png`.
 - **What it scores**: greedy CER {100 * best["val_cer_letters"]:.2f} % on the lines with a letter of
   {recipe.data.val} (all lines {100 * best["val_cer"]:.2f} %), the split that chose the epoch. The

@@ -5,13 +5,14 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -56,7 +57,28 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2, searches: bool = True
     """Fit and write ``model.toml``, ``combiner.json``, card and lock of the ensemble; without
     ``searches`` the weights of the beam and of the joint search are kept."""
     options = PipelineOptions(model=str(folder.resolve()))
-    (folder / "lock.json").unlink(missing_ok=True)
+    with _unlocked(folder):
+        return _fit(folder, split, options, jobs, searches)
+
+
+@contextlib.contextmanager
+def _unlocked(folder: Path) -> Iterator[None]:
+    """Without its lock, so that an ensemble whose files were edited can be fitted; whatever goes
+    wrong inside, the lock is there again."""
+    lock = folder / "lock.json"
+    kept = lock.read_bytes() if lock.is_file() else None
+    lock.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        if kept is not None:
+            atomic_write(lock, kept)
+        raise
+
+
+def _fit(
+    folder: Path, split: Path, options: PipelineOptions, jobs: int, searches: bool
+) -> JudgeModel:
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
     letters = [h for h in heard if has_letter(h.truth)]
     modes: dict[str, Mode] = {}
@@ -66,7 +88,6 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2, searches: bool = True
         if searches:
             beam = _fit_fusion(bench, letters[::3])
             joint = _fit_joint(bench, letters[1::3])
-        _write_config(folder, beam, joint, pipeline)
         for lm in (True, False):
             networks = bench.networks(heard, beam if lm else replace(beam, alpha=0.0), joint)
             for images in (True, False):
@@ -82,6 +103,7 @@ def fit_ensemble(folder: Path, split: Path, jobs: int = 2, searches: bool = True
         "products": {k: v for k, v in pipeline.products.items() if k != "combiner"},
     }
     model = JudgeModel(modes=modes, facts=facts)
+    _write_config(folder, beam, joint, pipeline)
     atomic_write(folder / "combiner.json", dump_judge(model))
     atomic_write(folder / "card.md", _card(folder.name, model, beam))
     write_lock(

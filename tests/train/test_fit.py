@@ -54,6 +54,22 @@ def test_what_cannot_be_fitted_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.output.startswith("Error: ") and done.output.count("\n") == 1
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_fit_that_fails_leaves_the_ensemble_as_it_was(
+    tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: bool
+) -> None:
+    home = shutil.copytree(tiny_home, tmp_path / "home")
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(home))
+    folder = home / "models" / "tiny"
+    if edited:
+        (folder / "model.toml").write_text((folder / "model.toml").read_text() + "# mine\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    done = CliRunner().invoke(main, [str(folder), "--data", str(tmp_path / "none")])
+    assert done.exit_code == 1 and "there is no such file or folder" in done.output
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert "lock.json" in before
+
+
 def _leave(pipeline: object, source: object) -> None:
     os._exit(3)
 

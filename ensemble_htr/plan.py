@@ -58,6 +58,7 @@ class PipelineOptions:
     select: Selection = Selection()  # which lines and regions of marked pages are read
     segmenter: str = "ink"  # who finds the lines of pages that nobody has marked
     language: str = ""  # a pack, name or folder, in place of the model's language; "" = the model's
+    edited: bool = False  # the ensemble's own files need not be what its lock says
 
 
 def fingerprint(options: PipelineOptions) -> str:
@@ -86,7 +87,7 @@ def fingerprint_of(
         "options": {
             f.name: repr(getattr(options, f.name))
             for f in dataclasses.fields(options)
-            if f.name not in named | {"cache"}
+            if f.name not in named | {"cache", "edited"}
         },
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -109,7 +110,7 @@ class Plan:
 
     @classmethod
     def of(cls, options: PipelineOptions) -> Plan:
-        folder = resolve("models", options.model)
+        folder = resolve("models", options.model, check=not options.edited)
         config = load_toml(folder / "model.toml", ModelConfig)
         near, pack = folder, None
         if options.language:

@@ -100,6 +100,7 @@ def test_wrong_usage_is_one_line(
         (AssetError("m: expected 7\nfound 6"), 1, "ensemble-htr: error: m: expected 7 found 6\n"),
         (UsageError("no such thing"), 2, "ensemble-htr: error: no such thing\n"),
         (KeyboardInterrupt(), 130, "interrupted; finished pages are kept, run the same command"),
+        (KeyboardInterrupt("all is kept, go on with --resume"), 130, "interrupted; all is kept"),
         (BrokenPipeError(), 0, ""),
         (ZeroDivisionError("ha"), 1, "unexpected ZeroDivisionError: ha; run with ENSEMBLE_HTR_D"),
         (click.ClickException("odd"), 1, "ensemble-htr: error: odd\n"),

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Show what this machine has, and what is to be done.",
 }
 
+_KEPT = "finished pages are kept, run the same command to resume"
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # carries the help (click 8.2)
 
 
@@ -132,10 +133,10 @@ def _guarded(run: Callable[[], Any]) -> int:
         hint = f" (see {context.command_path} --help)" if context is not None else ""
         _complain(error.format_message() + hint)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # leave the line with ^C and the progress bar
-        _say("interrupted; finished pages are kept, run the same command to resume")
+        _say(f"interrupted; {str(stop) or _KEPT}")
         return 130
     except BrokenPipeError:  # the reader of our stdout went away (`| head`): nothing to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,14 +5,13 @@ Run with ``python -m ensemble_htr.train.fit models/default --data ../shared/data
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -55,30 +54,9 @@ def _say(text: str) -> None:
 
 def fit_ensemble(folder: Path, split: Path, jobs: int = 2, searches: bool = True) -> JudgeModel:
     """Fit and write ``model.toml``, ``combiner.json``, card and lock of the ensemble; without
-    ``searches`` the weights of the beam and of the joint search are kept."""
-    options = PipelineOptions(model=str(folder.resolve()))
-    with _unlocked(folder):
-        return _fit(folder, split, options, jobs, searches)
-
-
-@contextlib.contextmanager
-def _unlocked(folder: Path) -> Iterator[None]:
-    """Without its lock, so that an ensemble whose files were edited can be fitted; whatever goes
-    wrong inside, the lock is there again."""
-    lock = folder / "lock.json"
-    kept = lock.read_bytes() if lock.is_file() else None
-    lock.unlink(missing_ok=True)
-    try:
-        yield
-    except BaseException:
-        if kept is not None:
-            atomic_write(lock, kept)
-        raise
-
-
-def _fit(
-    folder: Path, split: Path, options: PipelineOptions, jobs: int, searches: bool
-) -> JudgeModel:
+    ``searches`` the weights of the beam and of the joint search are kept. Its files may have been
+    edited; they and their lock stay as they are until all is fitted."""
+    options = PipelineOptions(model=str(folder.resolve()), edited=True)
     heard = [h for page in each_page(hear, split, options, jobs) for h in page]
     letters = [h for h in heard if has_letter(h.truth)]
     modes: dict[str, Mode] = {}

@@ -122,7 +122,8 @@ class Trainer:
     def run(self, deadline: float | None = None) -> Progress:
         """Train to the end, to early stopping, or until ``deadline`` (``time.time()`` seconds).
 
-        Ctrl-C saves a checkpoint after the batch at hand, then raises `KeyboardInterrupt`.
+        Ctrl-C saves a checkpoint after the batch at hand, then raises `KeyboardInterrupt` that
+        says how to go on.
         """
         p, options = self.progress, self.recipe.train
         saved = time.time()
@@ -147,10 +148,10 @@ class Trainer:
                         self.save()
                         saved = time.time()
                     if stop:
-                        why = "time is up" if late else "interrupted"
-                        self.say(f"\n{why}; the checkpoint is saved, {self.hint}\n")
+                        kept = f"the checkpoint is saved, {self.hint}"
+                        self.say("\n" if interrupted else f"\ntime is up; {kept}\n")
                         if interrupted:
-                            raise KeyboardInterrupt
+                            raise KeyboardInterrupt(kept)
                         return p
                 loss = p.loss / max(p.seen, 1)
                 p.epoch, p.batch, p.loss, p.seen = p.epoch + 1, 0, 0.0, 0

@@ -75,7 +75,7 @@ def interrupt(trainer: Trainer, step: int, how: int = signal.SIGINT) -> None:
 
     trainer._step = watched  # type: ignore[method-assign]
     usual = signal.getsignal(how)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="checkpoint is saved, go on with --resume"):
         trainer.run()
     assert signal.getsignal(how) is usual
 

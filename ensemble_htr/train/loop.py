@@ -110,7 +110,7 @@ class Trainer:
         self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
-            decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98)
+            decayed(self.net, options.decay), lr=options.rate, betas=(0.9, 0.98), fused=True
         )
         self.chance = weights(self.train, recipe.data)
         self.paster = Paster.of(recipe.paste, root, self.form, self.alphabet)

@@ -43,6 +43,7 @@ MODELS = {  # where each model's readings are: prefix of the file, name of the s
     "default": ("", "ensemble"),
     "trio": ("readers-", "ensemble"),
 }
+WROTE = {"transformer": ", its decoder writing"}
 TABLE, PICTURE = "scores.md", "failures.png"
 FEW = 10  # lines of a document or hand below which its rate says nothing
 
@@ -106,8 +107,8 @@ def table_of(model: str, found: Mapping[str, SystemReport], made: str) -> str:
     parts = [
         f"# Scores of {model}",
         f"`python eval/cards.py DATA` on {date.today()}, commit {made}, of the weights "
-        f"{product(model)[:16]} (sha256). fr19, lines with a letter, profile fr-archive, micro-"
-        "averaged, 95 % intervals: of a split over its documents, of a document or a hand over "
+        f"{product(model)[:16]} (sha256){WROTE.get(model, '')}. fr19, lines with a letter, "
+        "profile fr-archive, micro-averaged, 95 % intervals: of a split over its documents, of a document or a hand over "
         "what it has more than one of: documents, pages or lines. val chose the weights, no test "
         "did.",
         "\n".join(whole),

@@ -108,9 +108,9 @@ def table_of(model: str, found: Mapping[str, SystemReport], made: str) -> str:
         f"# Scores of {model}",
         f"`python eval/cards.py DATA` on {date.today()}, commit {made}, of the weights "
         f"{product(model)[:16]} (sha256){WROTE.get(model, '')}. fr19, lines with a letter, "
-        "profile fr-archive, micro-averaged, 95 % intervals: of a split over its documents, of a document or a hand over "
-        "what it has more than one of: documents, pages or lines. val chose the weights, no test "
-        "did.",
+        "profile fr-archive, micro-averaged, 95 % intervals: of a split over its documents, of a "
+        "document or a hand over what it has more than one of: documents, pages or lines. "
+        "val chose the weights, no test did.",
         "\n".join(whole),
         f"![documents, and what is taken for what]({PICTURE})",
     ]

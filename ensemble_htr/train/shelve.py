@@ -128,10 +128,11 @@ def _card(
 - **Made by**: `ensemble-htr train models/{name}/recipe.toml`; {last["lines"]:,} lines
   sampled in {last["epoch"]} epochs from {sources}, {last["seconds"] / 3600:.2f} hours of
   one CPU core that other work shared. Log: `log.jsonl`, plot: `log.png`.
-- **What it scores**: while it was trained, greedy CER of its CTC on {recipe.data.val}, the split that
-  chose the epoch, {100 * best["val_cer_letters"]:.2f} % on lines with a letter (on all lines
-  {100 * best["val_cer"]:.2f} %). Read as `transcribe` reads{_writer(recipe)}, that split and the tests, by
-  document and by hand, with intervals: `scores.md`; what it mistakes: `failures.png`.
+- **What it scores**: while it was trained, greedy CER of its CTC on {recipe.data.val}, the
+  split that chose the epoch, {100 * best["val_cer_letters"]:.2f} % on lines with a letter (on
+  all lines {100 * best["val_cer"]:.2f} %). Read as `transcribe` reads{_writer(recipe)}, that split
+  and the tests, by document and by hand, with intervals: `scores.md`; what it mistakes:
+  `failures.png`.
 - **Meant for**: reading lines of French registers, wills and letters of 1830-1939 as one of several
   readers (`--model default`), and as a beginning for other hands (`finetune`). Not for texts that
   must be right without anybody's eyes on them, nor for telling who wrote.

@@ -7,28 +7,35 @@
 N lines of an unseen hand, scored on its other lines. Both also on fr19/val: what is forgotten of
 other hands and of French. CER % of lines with a letter; recognizers greedy, the ensemble of them
 with language model and lexicon; only the named recognizers read and learn ("all": those of
-`default`); minutes are those of tuning, in one core's time. Every point is kept in FOLDER (one for
-each choice of recognizers) and gone on with; the table is made of those that are done.
+`default`); minutes are those of tuning, in one core's time; made: day and commit. Every
+point is kept in FOLDER (one for each choice of recognizers, another for other weights) and gone on
+with; the table is made of those that are done.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from lxml import etree
 
-from ensemble_htr.decode import greedy
-from ensemble_htr.files import atomic_write
-from ensemble_htr.io.sources import find_pages
-from ensemble_htr.metrics import Counts, edit_counts
-from ensemble_htr.pipeline import Pipeline, PipelineOptions
-from ensemble_htr.text import has_letter, profile
-from ensemble_htr.train.finetune import finetune
+sys.path.insert(0, str(Path(__file__).parent))
+
+from run import commit  # noqa: E402
+
+from ensemble_htr.decode import greedy  # noqa: E402
+from ensemble_htr.files import atomic_write  # noqa: E402
+from ensemble_htr.io.sources import find_pages  # noqa: E402
+from ensemble_htr.metrics import Counts, edit_counts  # noqa: E402
+from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.text import has_letter, profile  # noqa: E402
+from ensemble_htr.train.finetune import finetune  # noqa: E402
 
 HERE = Path(__file__).parent
 POINTS = ("hard-200", "fr19-30", "hard-50", "hard-764")
@@ -120,8 +127,10 @@ def prepare(point: str, data: Path, work: Path, document: str) -> tuple[Path, di
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    rows = ["| readers | point | scored on | lines | who | before | after | change | minutes |",
-            "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = "readers, point, scored on, lines, who, before, after, change, minutes, made".split(
+        ", "
+    )
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for result in results:
         for place, scores in result["scores"].items():
             before, after = scores["before"], scores["after"]
@@ -131,7 +140,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
                     rows.append(
                         f"| {result['recognizers']} | {result['point']} | {place} | "
                         f"{before['lines']} | {name} | {100 * b:.2f} | {100 * a:.2f} | "
-                        f"{100 * (a / b - 1):+.0f} % | {result['minutes']:.0f} |"
+                        f"{100 * (a / b - 1):+.0f} % | {result['minutes']:.0f} | {result['made']} |"
                     )
     return "\n".join(rows)
 
@@ -153,8 +162,9 @@ def main(data: Path, work: Path, points: str, recognizers: str | None, document:
         begun = time.process_time()
         if not (place / "model" / "lock.json").is_file():
             finetune(learn, place / "model", PipelineOptions(recognizers=names))
-            atomic_write(place / "minutes.json", json.dumps((time.process_time() - begun) / 60))
-        minutes = json.loads((place / "minutes.json").read_text())
+            minutes = (time.process_time() - begun) / 60
+            facts = {"minutes": minutes, "made": f"{date.today()}, {commit()}"}
+            atomic_write(place / "facts.json", json.dumps(facts))
         scores = {}
         tag = recognizers or "all"
         for name, folder in tests.items():
@@ -163,7 +173,8 @@ def main(data: Path, work: Path, points: str, recognizers: str | None, document:
             new = PipelineOptions(model=str((place / "model").resolve()))
             after = cached(place / f"after-{name.split(',')[0]}.json", new, folder)
             scores[name] = {"before": before, "after": after}
-        result = {"point": point, "recognizers": tag, "minutes": minutes, "scores": scores}
+        result = {"point": point, "recognizers": tag, "scores": scores}
+        result |= json.loads((place / "facts.json").read_text())
         results = [r for r in results if (r["point"], r["recognizers"]) != (point, tag)]
         results = sorted([*results, result], key=lambda r: (r["recognizers"], r["point"]))
         atomic_write(HERE / "finetune.json", json.dumps(results, indent=1) + "\n")

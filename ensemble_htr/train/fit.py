@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import platform
 import sys
@@ -29,6 +28,7 @@ from ensemble_htr.files import atomic_write
 from ensemble_htr.metrics import Counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.text import graphemes, has_letter
+from ensemble_htr.toml import toml_value
 from ensemble_htr.train.arcs import learn_scorer
 from ensemble_htr.train.bench import Bench, Networks
 from ensemble_htr.train.guard import fit_guard
@@ -236,15 +236,14 @@ An ensemble: `model.toml` says who reads, `combiner.json` who is believed.
 
 
 def _write_config(folder: Path, beam: BeamOptions, joint: JointOptions, pipeline: Pipeline) -> None:
-    names = ", ".join(f'"{name}"' for name in pipeline.config.recognizers)
     more = {"backward": pipeline.config.backward, "lexicon": pipeline.config.lexicon}
-    voices = "".join(f'{key} = "{name}"\n' for key, name in more.items() if name)
+    voices = "".join(f"{key} = {toml_value(name)}\n" for key, name in more.items() if name)
     atomic_write(
         folder / "model.toml",
         "# An ensemble: which recognizers read, with which language model, judged by\n"
         "# what. [beam] and [joint] are fitted on the judge split by ensemble_htr.train.fit.\n"
-        f"recognizers = [{names}]\n"
-        f'lm = "{pipeline.config.lm}"\n{voices}combiner = "combiner.json"\n\n'
+        f"recognizers = {toml_value(pipeline.config.recognizers)}\n"
+        f'lm = {toml_value(pipeline.config.lm)}\n{voices}combiner = "combiner.json"\n\n'
         + _table("beam", beam).lstrip("\n")
         + _table("joint", joint)
         + "".join(_table(name, getattr(pipeline.config, name)) for name in _KEPT),
@@ -255,9 +254,7 @@ def _table(name: str, options: Any) -> str:
     """A table of ``model.toml`` as it was: the keys that differ from their defaults."""
     plain = to_mapping(type(options)())
     said = {k: v for k, v in to_mapping(options).items() if v != plain[k]}
-    rows = "".join(
-        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in said.items()
-    )
+    rows = "".join(f"{key} = {toml_value(value)}\n" for key, value in said.items())
     return f"\n[{name}]\n{rows}" if rows else ""
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import OutputError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.plan import ModelConfig, Plan
+from ensemble_htr.toml import toml_value
 
 __all__ = ["Parts", "parts_of", "write_ensemble"]
 
@@ -82,7 +82,7 @@ def write_ensemble(
 
 
 def config_text(config: ModelConfig) -> str:
-    """``model.toml``: the keys that differ from their defaults (JSON's spelling is TOML's)."""
+    """``model.toml``: the keys that differ from their defaults."""
     plain = to_mapping(ModelConfig(config.recognizers))
     said = {k: v for k, v in to_mapping(config).items() if k == "recognizers" or v != plain[k]}
     tables = {k: v for k, v in said.items() if isinstance(v, dict)}
@@ -94,4 +94,4 @@ def config_text(config: ModelConfig) -> str:
 
 
 def _value(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return toml_value(value)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 pytest.importorskip("safetensors")
 
-from ensemble_htr.plan import PipelineOptions, Plan  # noqa: E402
-from ensemble_htr.train.folder import parts_of  # noqa: E402
+from ensemble_htr.config import from_mapping  # noqa: E402
+from ensemble_htr.decode import BeamOptions  # noqa: E402
+from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan  # noqa: E402
+from ensemble_htr.train.folder import config_text, parts_of  # noqa: E402
 
 
 @pytest.mark.parametrize("chosen", [None, ("crnn",), ("gated", "crnn"), ("transformer",)])
@@ -22,3 +26,8 @@ def test_those_who_are_left_speak_with_the_weight_of_all(chosen: tuple[str, ...]
         net / said[name] for name, net in zip(config.recognizers, config.joint.nets, strict=True)
     ]
     assert max(shares) == pytest.approx(min(shares))
+
+
+def test_what_is_written_is_read_back() -> None:
+    config = ModelConfig(("a\x7f",), lm='"', beam=BeamOptions(prune=float("inf")))
+    assert from_mapping(tomllib.loads(config_text(config)), ModelConfig) == config

@@ -9,22 +9,29 @@ in logical order everywhere, the order in which it is read aloud (Unicode Standa
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ensemble_htr.assets import resolve, write_lock
+from ensemble_htr.assets import CARD, LOCK, resolve, write_lock
 from ensemble_htr.config import load_toml
 from ensemble_htr.decode import BeamOptions
 from ensemble_htr.errors import OutputError, UsageError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.text import profile
+from ensemble_htr.toml import toml_value
+
+if TYPE_CHECKING:
+    from ensemble_htr.lm.recipe import Recipe
 
 __all__ = ["Pack", "Sources", "build_pack", "load_pack", "unwritable"]
 
 PACK = "pack.toml"
+WORK = ".building"
 Direction = Literal["ltr", "rtl"]
 
 
@@ -86,60 +93,62 @@ def build_pack(
 ) -> Pack:
     """Build the language models, the lexicon and the pack that names them into the folder ``out``.
 
-    The words of the texts are counted where no list of words is given. Raises `InputError` for
-    sources that cannot be read, `UsageError` for a bad name or profile, `OutputError` where ``out``
-    holds something else or cannot be written.
+    The words of the texts are counted where no list of words is given. All is read before anything
+    is built, and takes the place of an older pack when it is complete; where the build fails, that
+    one stays as it was. Raises `InputError` for sources that cannot be read, `UsageError` for a bad
+    name or profile, `OutputError` where ``out`` holds something else or cannot be written.
     """
+    from ensemble_htr.lexicon.adapt import write_lists
+    from ensemble_htr.lm.build import build, write_product
     from ensemble_htr.lm.corpus import read_texts
 
-    if not name or set(name) & set("/\\ \t\n") or name.startswith("."):
+    if not name or set(name) & set("/\\ ") or name.startswith(".") or not name.isprintable():
         raise UsageError(f"'{name}' is no name for a pack: letters, digits and hyphens are")
-    if out.exists() and not (out / PACK).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: is there and holds no {PACK}; choose another folder with -o")
+    _require_place(out)
     form = profile(sources.profile)
     lines = [line for text in read_texts(sources.texts, form) for line in text.lines]
-    alphabet = tuple(sorted({token for line in lines for token in line}))
-    for backward in (False, True):
-        _language_model(name, sources, out, backward, say)
-    _lexicon(name, sources, lines, out, say)
+    forward, backward = (_recipe(name, sources, reverse) for reverse in (False, True))
+    lists = _lists(sources, lines)
     pack = Pack(
         name,
         f"Built from {len(lines):,} lines of text",
         sources.profile,
         sources.direction,
-        alphabet,
-        name,
-        f"{name}-backward",
+        tuple(sorted({token for line in lines for token in line})),
+        forward.name,
+        backward.name,
         name,
     )
-    atomic_write(out / PACK, _toml(pack))
-    atomic_write(out / "card.md", _card(pack, sources))
-    files = (p for kind in ("lm", "lexicons") for p in (out / kind).rglob("*") if p.is_file())
-    write_lock(out, [PACK, *(p.relative_to(out).as_posix() for p in files)])
+    with _in_place_of(out) as folder:
+        for recipe in (forward, backward):
+            write_product(build(recipe, Path(), say), folder / "lm" / recipe.name, Path())
+        write_lists(lists, folder / "lexicons" / name)
+        for each, entries in lists.items():
+            say(f"{each}: {len(entries):,} entries")
+        atomic_write(folder / PACK, _toml(pack))
+        atomic_write(folder / CARD, _card(pack, sources))
+        files = (p for kind in ("lm", "lexicons") for p in (folder / kind).rglob("*"))
+        built = (p.relative_to(folder).as_posix() for p in files if p.is_file())
+        write_lock(folder, [PACK, *built])
     return pack
 
 
-def _language_model(
-    name: str, sources: Sources, out: Path, backward: bool, say: Callable[[str], None]
-) -> None:
-    from ensemble_htr.lm.build import build, write_product
+def _recipe(name: str, sources: Sources, backward: bool) -> Recipe:
     from ensemble_htr.lm.recipe import from_texts
 
-    called = f"{name}-backward" if backward else name
-    recipe = from_texts(
-        called, sources.texts, {}, order=sources.order, profile=sources.profile, backward=backward
+    return from_texts(
+        f"{name}-backward" if backward else name,
+        sources.texts,
+        {},
+        order=sources.order,
+        profile=sources.profile,
+        backward=backward,
     )
-    write_product(build(recipe, Path(), say), out / "lm" / called, Path())
 
 
-def _lexicon(
-    name: str,
-    sources: Sources,
-    lines: Sequence[tuple[str, ...]],
-    out: Path,
-    say: Callable[[str], None],
-) -> None:
-    from ensemble_htr.lexicon.adapt import count_words, write_lists
+def _lists(sources: Sources, lines: Sequence[tuple[str, ...]]) -> dict[str, dict[str, float]]:
+    """The words of the language and the lists of names."""
+    from ensemble_htr.lexicon.adapt import count_words
     from ensemble_htr.lexicon.lists import read_entries
 
     counted = count_words("".join(line) for line in lines)
@@ -151,15 +160,48 @@ def _lexicon(
         if stem in lists:
             raise UsageError(f"{path}: two lists are called '{stem}'; rename one of them")
         lists[stem] = read_entries(path)
-    write_lists(lists, out / "lexicons" / name)
-    for each, entries in lists.items():
-        say(f"{each}: {len(entries):,} entries")
+    return lists
+
+
+def _require_place(out: Path) -> None:
+    """Raise `OutputError` unless ``out`` is new, empty, or a pack's."""
+    try:
+        free = not out.exists() or (out / PACK).is_file()
+        free = free or all(path.name == WORK for path in out.iterdir())
+    except NotADirectoryError:
+        free = False
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from None
+    if not free:
+        raise OutputError(f"{out}: is there and holds no {PACK}; choose another folder with -o")
+
+
+@contextmanager
+def _in_place_of(out: Path) -> Iterator[Path]:
+    """A new folder in ``out``, whose parts take the place of those of ``out`` when the block ends,
+    the lock last; where it raises, all is as before."""
+    work, new = out / WORK, not out.exists()
+    try:
+        shutil.rmtree(work, ignore_errors=True)  # a killed build's
+        (work / "old").mkdir(parents=True)
+        yield work
+        for part in (PACK, "lm", "lexicons", CARD, LOCK):
+            if part != PACK and (out / part).exists():
+                os.replace(out / part, work / "old" / part)
+            if (work / part).exists():
+                os.replace(work / part, out / part)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # it holds the pack
+                out.rmdir()
 
 
 def _toml(pack: Pack) -> str:
-    """JSON's spelling of strings and lists is TOML's."""
     keys = ("name", "description", "profile", "direction", "alphabet", "lm", "backward", "lexicon")
-    rows = (f"{k} = {json.dumps(getattr(pack, k), ensure_ascii=False)}\n" for k in keys)
+    rows = (f"{key} = {toml_value(getattr(pack, key))}\n" for key in keys)
     return (
         "# A language pack: names of what lies on the shelves, here or in this folder.\n"
         + "".join(rows)

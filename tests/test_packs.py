@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,56 @@ def test_letters_that_cannot_be_written_are_named(known: str, wanted: str) -> No
     assert not lacking or f"{len(lacking)} of the {len(alphabet)} characters" in said
 
 
-@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a b", "a\x7f", "\udcff"])
 def test_names_that_are_none(tmp_path: Path, sources: Sources, name: str) -> None:
     with pytest.raises(UsageError, match="no name for a pack"):
         build_pack(name, sources, tmp_path / "out")
+
+
+def test_a_list_that_is_missing_is_told_before_anything_is_built(
+    tmp_path: Path, sources: Sources, here: Here
+) -> None:
+    texts, names, out = sources.texts[0], tmp_path / "nonames.txt", tmp_path / "aa"
+    asked = ("pack", "build", "aa", "--texts", texts, "--names", names, "--order", 2, "-o", out)
+    status, _, err = here(*asked)
+    assert status == 1 and err.count("\n") == 1 and "no such list of names" in err
+    assert not out.exists()
+    names.write_text("דוד\n", encoding="utf-8")
+    assert here(*asked)[0] == 0
+
+
+def test_a_rebuild_starts_empty(tmp_path: Path, sources: Sources) -> None:
+    out = tmp_path / "bb"
+    build_pack("bb", sources, out)
+    (out / "notes.txt").write_text("mine")
+    build_pack("bb", replace(sources, names=()), out)
+    assert "lexicons/bb/words.tsv.xz" in verify(out).files
+    assert sorted(p.name for p in (out / "lexicons" / "bb").iterdir()) == ["words.tsv.xz"]
+    found = {"card.md", "lexicons", "lm", "lock.json", "notes.txt", "pack.toml"}
+    assert {p.name for p in out.iterdir()} == found  # what is not ours stays
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OutputError("no room")])
+def test_a_build_that_fails_leaves_what_was_there(
+    tmp_path: Path,
+    sources: Sources,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException | type[BaseException],
+) -> None:
+    def stop(*_: object) -> None:
+        raise error
+
+    out = tmp_path / "bb"
+    before = build_pack("bb", sources, out)
+    with monkeypatch.context() as patch:
+        patch.setattr("ensemble_htr.packs.write_lock", stop)
+        for place in (out, tmp_path / "new"):
+            with pytest.raises((KeyboardInterrupt, OutputError)):
+                build_pack("cc", replace(sources, order=2), place)
+    assert load_pack(str(out))[1] == before and not (tmp_path / "new").exists()
+    (out / ".building" / "lm").mkdir(parents=True)  # as a kill leaves it
+    build_pack("bb", sources, out)
+    assert not (out / ".building").exists()
 
 
 def test_what_cannot_be_a_pack(tmp_path: Path, sources: Sources) -> None:

@@ -117,7 +117,7 @@ def build_pack(
         tuple(sorted({token for line in lines for token in line})),
         forward.name,
         backward.name,
-        name,
+        name if any(lists.values()) else "",
     )
     with _in_place_of(out) as folder:
         for recipe in (forward, backward):

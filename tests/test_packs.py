@@ -129,6 +129,18 @@ def test_a_rebuild_starts_empty(tmp_path: Path, sources: Sources) -> None:
     assert {p.name for p in out.iterdir()} == found  # what is not ours stays
 
 
+def test_a_text_without_words(tmp_path: Path, votes_home: Path, here: Here) -> None:
+    (tmp_path / "digits.txt").write_text("12 345\n6 78\n" * 9)
+    out, model = tmp_path / "dd", votes_home / "models" / "default"
+    built = ("pack", "build", "dd", "--texts", tmp_path / "digits.txt", "--order", 3, "-o", out)
+    assert here(*built)[0] == 0
+    assert load_pack(str(out))[1].lexicon == ""
+    (tmp_path / "a.tsv").write_text("l1\t12 78\n")
+    status, shown, err = here("combine", "--engine", f"a={tmp_path / 'a.tsv'}", "--model", model,
+                              "--language", out, "--format", "txt", "-o", "-")  # fmt: skip
+    assert status == 0 and shown.strip() == "12 78", err
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OutputError("no room")])
 def test_a_build_that_fails_leaves_what_was_there(
     tmp_path: Path,

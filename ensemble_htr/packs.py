@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from ensemble_htr.assets import CARD, LOCK, resolve, write_lock
 from ensemble_htr.config import load_toml
 from ensemble_htr.decode import BeamOptions
-from ensemble_htr.errors import OutputError, UsageError
+from ensemble_htr.errors import OutputError, UsageError, printable
 from ensemble_htr.files import atomic_write
 from ensemble_htr.text import profile
 from ensemble_htr.toml import toml_value
@@ -32,12 +33,17 @@ __all__ = ["Pack", "Sources", "build_pack", "load_pack", "unwritable"]
 
 PACK = "pack.toml"
 WORK = ".building"
+MOST = 20_000  # characters; the networks' last layers grow with them
 Direction = Literal["ltr", "rtl"]
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """``pack.toml``. Empty names mean that the language has none."""
+    """``pack.toml``. Empty names mean that the language has none.
+
+    Raises `UsageError` for an unknown profile, and for an alphabet with an entry that is not one
+    token of it, or stands twice, or with more than `MOST` entries.
+    """
 
     name: str
     description: str = ""
@@ -50,7 +56,18 @@ class Pack:
     beam: BeamOptions | None = None  # weights of the language model, in place of the model's
 
     def __post_init__(self) -> None:
-        profile(self.profile)
+        form = profile(self.profile)
+        if len(self.alphabet) > MOST:
+            raise UsageError(
+                f"alphabet: {len(self.alphabet):,} characters; wanted at most {MOST:,}, those that "
+                "the language is written with"
+            )
+        for char, times in Counter(self.alphabet).items():
+            shown = f"alphabet: '{printable(char, 20)}'"
+            if form.cut(char) != (char,) or form.apply(char) not in (char, char.strip()):
+                raise UsageError(f"{shown} is not one character of profile '{self.profile}'")
+            if times > 1:
+                raise UsageError(f"{shown} stands there {times} times; wanted each character once")
 
 
 @dataclass(frozen=True, slots=True)

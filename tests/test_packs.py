@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ensemble_htr.assets import resolve, verify
+from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import AssetError, ConfigError, OutputError, UsageError
-from ensemble_htr.packs import Pack, Sources, build_pack, load_pack, unwritable
+from ensemble_htr.packs import Pack, Sources, _toml, build_pack, load_pack, unwritable
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.text import PROFILES, profile
+from ensemble_htr.toml import toml_value
 from ensemble_htr.types import Hypothesis
 
 Here = Callable[..., tuple[int, str, str]]
@@ -162,6 +166,33 @@ def test_a_build_that_fails_leaves_what_was_there(
     (out / ".building" / "lm").mkdir(parents=True)  # as a kill leaves it
     build_pack("bb", sources, out)
     assert not (out / ".building").exists()
+
+
+@given(st.sampled_from(sorted(PROFILES)), st.text())
+@example("nfc", "a\x7f")
+def test_the_tokens_of_any_text_are_an_alphabet(form: str, text: str) -> None:
+    tokens = tuple(sorted(set(profile(form).tokens(text))))
+    pack = Pack("p", profile=form, alphabet=tokens)
+    told = tomllib.loads(_toml(pack))
+    assert from_mapping(told, Pack) == pack
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "message"),
+    [
+        (["", "a"], "'' is not one character of profile 'plain'"),
+        (["a", "ab"], "'ab' is not one character"),
+        (["e\u0301"], "is not one character"),  # plain is NFC
+        (["a\u200b"], "is not one character"),
+        (["a", "b", "a"], "'a' stands there 2 times"),
+        ([chr(0x4E00 + i) for i in range(20_001)], "20,001 characters; wanted at most 20,000"),
+    ],
+)
+def test_alphabets_that_are_none(tmp_path: Path, alphabet: list[str], message: str) -> None:
+    (tmp_path / "pack.toml").write_text(f'name = "p"\nalphabet = {toml_value(alphabet)}\n')
+    with pytest.raises(ConfigError, match=message) as told:
+        load_pack(str(tmp_path))
+    assert str(told.value).startswith(f"{tmp_path / 'pack.toml'}: alphabet: ")
 
 
 def test_what_cannot_be_a_pack(tmp_path: Path, sources: Sources) -> None:

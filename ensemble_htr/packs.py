@@ -83,12 +83,19 @@ class Sources:
 
 
 def load_pack(name: str) -> tuple[Path, Pack]:
-    """The folder and the content of the pack called ``name`` (or of a folder given by its path).
+    """The folder and the content of the pack called ``name`` (or of a folder, or its ``pack.toml``,
+    given by its path).
 
-    Raises `UsageError` for an unknown name (with the choices), `AssetError` for a pack that is not
-    what its lock says, `ConfigError` for a wrong key.
+    Raises `UsageError` for an unknown name (with the choices) or another file, `AssetError` for a
+    pack that is not what its lock says, `InputError` and `ConfigError` for a ``pack.toml`` that
+    cannot be read.
     """
+    file = Path(name).expanduser()
+    if file.name == PACK and file.is_file():
+        name = f"{file.parent}{os.sep}"  # a path, not a name
     folder = resolve("packs", name)
+    if not folder.is_dir():
+        raise UsageError(f"{name}: is no language pack; wanted a folder that holds {PACK}")
     return folder, load_toml(folder / PACK, Pack)
 
 

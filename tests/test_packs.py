@@ -104,6 +104,21 @@ def test_letters_that_cannot_be_written_are_named(known: str, wanted: str) -> No
     assert not lacking or f"{len(lacking)} of the {len(alphabet)} characters" in said
 
 
+def test_the_file_stands_for_its_folder(
+    tmp_path: Path, sources: Sources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bb"
+    found = out, build_pack("bb", sources, out)
+    assert load_pack(str(out / "pack.toml")) == found
+    monkeypatch.chdir(out)
+    assert load_pack("pack.toml")[1] == load_pack("./pack.toml")[1] == found[1]
+    with pytest.raises(UsageError, match="card.md: is no language pack; wanted a folder"):
+        load_pack(str(out / "card.md"))
+    (out / "pack.toml").write_text('name = "bb"\n')
+    with pytest.raises(AssetError, match="expected"):  # its lock is looked at
+        load_pack("pack.toml")
+
+
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a b", "a\x7f", "\udcff"])
 def test_names_that_are_none(tmp_path: Path, sources: Sources, name: str) -> None:
     with pytest.raises(UsageError, match="no name for a pack"):

@@ -4,7 +4,8 @@ A pack is a folder with ``pack.toml``: its characters, its normalisation profile
 a language model, one that reads from the end and a lexicon. These lie on the shelves, or in a small
 shelf within the pack's folder (``lm/NAME``, ``lexicons/NAME``); a pack copies nothing. Text is kept
 in logical order everywhere, the order in which it is read aloud (Unicode Standard, section 2.10);
-``direction`` only says how it is shown.
+``direction`` says how it is written on the page. Our recognizers read from left to right only, so a
+pack of a script written from right to left serves to combine, evaluate and judge what others read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ensemble_htr.toml import toml_value
 if TYPE_CHECKING:
     from ensemble_htr.lm.recipe import Recipe
 
-__all__ = ["Pack", "Sources", "build_pack", "load_pack", "unwritable"]
+__all__ = ["Pack", "Sources", "build_pack", "load_pack", "require_readable", "unwritable"]
 
 PACK = "pack.toml"
 WORK = ".building"
@@ -97,6 +98,17 @@ def load_pack(name: str) -> tuple[Path, Pack]:
     if not folder.is_dir():
         raise UsageError(f"{name}: is no language pack; wanted a folder that holds {PACK}")
     return folder, load_toml(folder / PACK, Pack)
+
+
+def require_readable(pack: Pack) -> None:
+    """Raise `UsageError` for a language that our recognizers cannot read: their texts are in
+    logical order, their frames run from left to right."""
+    if pack.direction == "rtl":
+        raise UsageError(
+            f"'{pack.name}' is written from right to left, and our recognizers read from left to "
+            "right only; what other engines read can be combined with it: `ensemble-htr combine "
+            "--language` without --images"
+        )
 
 
 def unwritable(pack: Pack, name: str, alphabet: Sequence[str]) -> str:
@@ -234,12 +246,15 @@ def _toml(pack: Pack) -> str:
 
 def _card(pack: Pack, sources: Sources) -> str:
     made = ", ".join(path.name for path in (*sources.texts, *sources.words, *sources.names))
+    more = "`ensemble-htr finetune --language` fits them to transcribed lines"
+    if pack.direction == "rtl":
+        more = "our recognizers do not read its script, it is for combining what others read"
     return f"""# Language pack {pack.name}
 
 {pack.description}: {len(pack.alphabet)} characters, profile {pack.profile}, {pack.direction}.
 
 - **Made of**: {made}.
 - **Where it fails**: spellings and forms unlike those texts. The weights of its voices are those of
-  the model it is used with; `ensemble-htr finetune --language` fits them to transcribed lines.
+  the model it is used with; {more}.
 - **Licence**: that of its texts and lists.
 """

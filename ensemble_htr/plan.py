@@ -17,7 +17,7 @@ from ensemble_htr.errors import AssetError, UsageError, did_you_mean
 from ensemble_htr.io.select import Selection
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.lexicon.shelf import lists_of
-from ensemble_htr.packs import Pack, load_pack
+from ensemble_htr.packs import Pack, load_pack, require_readable
 from ensemble_htr.types import JointOptions, SearchOptions
 
 __all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of", "weights_in"]
@@ -115,6 +115,8 @@ class Plan:
         near, pack = folder, None
         if options.language:
             near, pack = load_pack(options.language)
+            if options.images:
+                require_readable(pack)
             config = _spoken(config, pack)
         names = _chosen(config, options)
         judge = options.combiner or (folder / config.combiner if config.combiner else None)

@@ -40,6 +40,7 @@ def test_a_pack_from_texts_and_names(
     built = build_pack("ivrit", sources, tmp_path / "ivrit")
     folder, found = load_pack(str(tmp_path / "ivrit"))
     assert found == built and found.direction == "rtl"
+    assert "finetune" not in (folder / "card.md").read_text(encoding="utf-8")
     assert {"שְׁ", "ש", " "} <= set(found.alphabet)  # marks stay with their letter
     assert {"lm/ivrit/model.arpa.xz", "lexicons/ivrit/persons.tsv.xz"} <= set(verify(folder).files)
     options = PipelineOptions(images=False, language=str(folder))
@@ -85,6 +86,22 @@ def test_the_commands(
     assert status == 0 and "plain" in out, err
     status, _, err = here("combine", *engines, "--language", "ivrt", "-o", "-")
     assert status == 2 and "did you mean 'ivrit'" in err and err.count("\n") == 1
+
+
+def test_recognizers_do_not_read_from_right_to_left(
+    tmp_path: Path, small_page: Callable[..., Path], here: Here
+) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "pack.toml").write_text('name = "ivrit"\ndirection = "rtl"\n')
+    pages, out, rtl = small_page("a").parent, tmp_path / "out", ("--language", tmp_path / "p")
+    (tmp_path / "a.tsv").write_text("l1\tשלום\n", encoding="utf-8")
+    engine = ("combine", "--engine", f"a={tmp_path / 'a.tsv'}")
+    for verb in (("finetune", pages), ("transcribe", pages), (*engine, "--images", pages)):
+        status, _, err = here(*verb, *rtl, "-o", out)
+        assert status == 2 and err.count("\n") == 1, err
+        assert "'ivrit' is written from right to left" in err and not out.exists()
+    status, shown, err = here(*engine, *rtl, "--format", "txt", "-o", "-")
+    assert status == 0 and shown.strip() == "שלום", err
 
 
 def test_the_shipped_pack_is_the_shipped_language(monkeypatch: pytest.MonkeyPatch) -> None:

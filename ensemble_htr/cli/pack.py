@@ -27,7 +27,7 @@ def pack() -> None:
               help="A list of names or places, a voice of its own (repeat).")  # fmt: skip
 @click.option("--profile", default="plain", show_default=True, help="Text normalisation.")
 @click.option("--direction", type=click.Choice(["ltr", "rtl"]), default="ltr", show_default=True,
-              help="How it is shown; texts are in logical order in any case.")  # fmt: skip
+              help="How it is written; texts are in logical order in any case.")  # fmt: skip
 @click.option("--order", type=click.IntRange(1, 10), default=6, show_default=True)
 @click.option("-o", "--output", type=_PATH,
               help="Folder. [$ENSEMBLE_HTR_HOME/packs/NAME, else ./NAME]")  # fmt: skip
@@ -38,6 +38,8 @@ def build(
     """Build the pack NAME: alphabet, language models forward and backward, words and names.
 
     Then: transcribe --language ./NAME, or by its name where it lies in $ENSEMBLE_HTR_HOME/packs.
+    Our recognizers read from left to right only: with a pack of --direction rtl, combine what other
+    engines read.
     """
     from ensemble_htr.packs import Sources, build_pack
 

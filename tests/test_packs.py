@@ -154,6 +154,17 @@ def test_a_list_that_is_missing_is_told_before_anything_is_built(
     assert here(*asked)[0] == 0
 
 
+def test_it_goes_onto_the_shelf_where_it_is_sought(
+    tmp_path: Path, sources: Sources, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", "~/shelf")
+    status, out, err = here("pack", "build", "bb", "--texts", sources.texts[0], "--order", 2)
+    assert status == 0 and out.strip() == str(tmp_path / "me" / "shelf" / "packs" / "bb"), err
+    assert load_pack("bb")[0] == Path(out.strip())
+
+
 def test_a_rebuild_starts_empty(tmp_path: Path, sources: Sources) -> None:
     out = tmp_path / "bb"
     build_pack("bb", sources, out)

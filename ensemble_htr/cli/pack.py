@@ -41,10 +41,11 @@ def build(
     Our recognizers read from left to right only: with a pack of --direction rtl, combine what other
     engines read.
     """
+    from ensemble_htr.assets import HOME_VARIABLE
     from ensemble_htr.packs import Sources, build_pack
 
-    home = os.environ.get("ENSEMBLE_HTR_HOME")
-    out = output or (Path(home) / "packs" / name if home else Path(name))
+    home = os.environ.get(HOME_VARIABLE)
+    out = output or (Path(home).expanduser() / "packs" / name if home else Path(name))
     sources = Sources(texts, words, names, profile, direction, order)  # type: ignore[arg-type]
     built = build_pack(name, sources, out, lambda line: click.echo(line, err=True))
     click.echo(f"{len(built.alphabet)} characters", err=True)

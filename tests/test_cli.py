@@ -99,7 +99,7 @@ def test_wrong_usage_is_one_line(
     [
         (AssetError("m: expected 7\nfound 6"), 1, "ensemble-htr: error: m: expected 7 found 6\n"),
         (UsageError("no such thing"), 2, "ensemble-htr: error: no such thing\n"),
-        (KeyboardInterrupt(), 130, "interrupted; finished pages are kept, run the same command"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
         (KeyboardInterrupt("all is kept, go on with --resume"), 130, "interrupted; all is kept"),
         (BrokenPipeError(), 0, ""),
         (ZeroDivisionError("ha"), 1, "unexpected ZeroDivisionError: ha; run with ENSEMBLE_HTR_D"),
@@ -120,6 +120,39 @@ def test_the_error_boundary(
     shown = capfd.readouterr()
     assert message in shown.err and "Traceback" not in shown.err
     assert shown.out == "" and shown.err.count("\n") <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "told"),
+    [
+        ("transcribe p -o out", "batch.transcribe", f"; {root.KEPT}"),
+        ("transcribe p -o - --format txt", "batch.transcribe", ""),
+        ("combine --engine a=p -o out", "batch.combine", f"; {root.KEPT}"),
+        ("combine --engine a=p -o -", "batch.combine", ""),
+        ("finetune p -o begun", "train.finetune.finetune", "; the same command goes on"),
+        ("finetune p -o new", "train.finetune.finetune", ""),
+        ("fit p --engine a=p -o f.json", "batch.load_engines", ""),
+        ("pack build bb --texts p", "packs.build_pack", ""),
+    ],
+)
+def test_an_interruption_says_what_is_kept(
+    words: str,
+    place: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if words.startswith("finetune"):
+        pytest.importorskip("torch")
+    (tmp_path / "begun" / ".finetune").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(f"ensemble_htr.{place}", stopped)
+    assert run(*words.split()) == 130
+    assert capfd.readouterr().err == f"interrupted{told}\n"
 
 
 def test_the_traceback_on_demand(

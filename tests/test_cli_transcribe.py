@@ -219,7 +219,7 @@ def test_ctrl_c_keeps_finished_pages_and_resumes(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130, talk
-    assert "Traceback" not in talk and "interrupted" in talk.splitlines()[-1]
+    assert "Traceback" not in talk and "interrupted; finished pages" in talk.splitlines()[-1]
     finished = list(out.glob("*.txt"))
     assert 2 <= len(finished) < 14 and all(p.read_text().count("\n") == 2 for p in finished)
     assert not list(out.glob(".*.tmp"))

@@ -58,7 +58,7 @@ def combine(
         shard_argument,
     )
     from ensemble_htr.batch import combine as run
-    from ensemble_htr.cli.main import names_argument
+    from ensemble_htr.cli.main import KEPT, names_argument, when_interrupted
     from ensemble_htr.errors import UsageError
     from ensemble_htr.pipeline import PipelineOptions
 
@@ -79,7 +79,8 @@ def combine(
     )
     sources = CombineOptions(tuple(engine_argument(e) for e in engines), images)
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
-    summary = run(sources, options, RunOptions(out, wanted, *how), shard_argument(shard))
+    with when_interrupted(lambda: KEPT if out else ""):
+        summary = run(sources, options, RunOptions(out, wanted, *how), shard_argument(shard))
     for text in summary.explained:
         click.echo(text)
     return summary.exit_code

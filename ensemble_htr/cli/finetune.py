@@ -9,6 +9,7 @@ import click
 __all__ = ["finetune"]
 
 _PLACE = click.Path(path_type=Path)
+_AGAIN = "the same command goes on"
 
 
 @click.command("finetune")
@@ -30,12 +31,14 @@ def finetune(
     model, lexicon and judge learn; a part that reads the lines held back no better stays as it was.
     Interrupt it as you like: the same command goes on. Then: transcribe --model ./NEWMODEL.
     """
-    from ensemble_htr.cli.main import names_argument
+    from ensemble_htr.cli.main import names_argument, when_interrupted
     from ensemble_htr.pipeline import PipelineOptions
-    from ensemble_htr.train.finetune import TuneOptions
+    from ensemble_htr.train.finetune import WORK, TuneOptions
     from ensemble_htr.train.finetune import finetune as run
 
     only = names_argument("--recognizers", recognizers)
     options = PipelineOptions(model, language=language)
-    click.echo(run(folder, output, options, TuneOptions(epochs=epochs or 0), only).table())
+    with when_interrupted(lambda: _AGAIN if (output / WORK).is_dir() else ""):
+        outcome = run(folder, output, options, TuneOptions(epochs=epochs or 0), only)
+    click.echo(outcome.table())
     click.echo(output)

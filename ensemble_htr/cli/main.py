@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -15,7 +16,7 @@ import click
 from ensemble_htr import __version__
 from ensemble_htr.errors import EnsembleError, UsageError, did_you_mean, printable
 
-__all__ = ["COMMANDS", "cli", "main", "names_argument"]
+__all__ = ["COMMANDS", "KEPT", "cli", "main", "names_argument", "when_interrupted"]
 
 PROGRAM = "ensemble-htr"
 DEBUG_VARIABLE = "ENSEMBLE_HTR_DEBUG"
@@ -38,7 +39,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Show what this machine has, and what is to be done.",
 }
 
-_KEPT = "finished pages are kept, run the same command to resume"
+KEPT = "finished pages are kept, run the same command to resume"
 _NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())  # carries the help (click 8.2)
 
 
@@ -101,6 +102,16 @@ def names_argument(option: str, value: str | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
+@contextmanager
+def when_interrupted(kept: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C in the block says what ``kept`` gives (what is kept, how to go on), unless whoever
+    stopped has said so."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or kept()) from None
+
+
 class _Talk(logging.Handler):
     """Notices of our own code as lines on stderr."""
 
@@ -136,7 +147,7 @@ def _guarded(run: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, click.Abort) as stop:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # leave the line with ^C and the progress bar
-        _say(f"interrupted; {str(stop) or _KEPT}")
+        _say(f"interrupted; {stop}" if str(stop) else "interrupted")
         return 130
     except BrokenPipeError:  # the reader of our stdout went away (`| head`): nothing to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -56,7 +56,7 @@ def transcribe(
     """
     from ensemble_htr.batch import RunOptions, formats_argument, shard_argument
     from ensemble_htr.batch import transcribe as run
-    from ensemble_htr.cli.main import names_argument
+    from ensemble_htr.cli.main import KEPT, names_argument, when_interrupted
     from ensemble_htr.io.select import selection_arguments
     from ensemble_htr.io.sources import images_argument
     from ensemble_htr.pipeline import PipelineOptions
@@ -72,7 +72,8 @@ def transcribe(
     how = (jobs, overwrite, explain, alternatives, glyphs, retry_failed)
     run_options = RunOptions(out, wanted, *how)
     part = shard_argument(shard)
-    summary = run(inputs, options, run_options, part, images_argument(images))
+    with when_interrupted(lambda: KEPT if out else ""):
+        summary = run(inputs, options, run_options, part, images_argument(images))
     for text in summary.explained:
         click.echo(text)
     return summary.exit_code

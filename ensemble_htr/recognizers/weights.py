@@ -17,6 +17,7 @@ __all__ = ["Weights", "load_weights", "save_weights"]
 
 FORMAT = "ensemble-htr-recognizer-1"
 LARGEST = 64 << 20  # bytes
+_KINDS = ("float16", "bfloat16", "float32", "int32", "int64")  # of numbers, as torch calls them
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,9 @@ def _described(words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Weigh
     if not alphabet or len(set(alphabet)) != len(alphabet):
         raise ValueError("their alphabet is empty or repeats a character")
     for name, tensor in tensors.items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in _KINDS:
+            raise ValueError(f"'{name}' holds {kind}, wanted one of {', '.join(_KINDS)}")
         if tensor.dtype.is_floating_point and not bool(tensor.isfinite().all()):
             raise ValueError(f"'{name}' holds values that are not finite")
     return Weights(

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ensemble_htr.config import from_mapping
-from ensemble_htr.errors import ConfigError
+from ensemble_htr.errors import AssetError, ConfigError, UsageError
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.recognizers.weights import Weights, load_weights
+from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import profile
 from ensemble_htr.train.data import Sample
 from ensemble_htr.train.loop import Trainer
@@ -43,12 +44,17 @@ def tuning_recipe(
     path: Path, lines: int, options: TuneOptions, steps: Preprocess, form: str
 ) -> Recipe:
     """The recipe that tunes the weights in ``path`` on so many ``lines``; of the recipe that they
-    were trained with it keeps augmentation, batch size and seed. Raises `AssetError`."""
+    were trained with it keeps augmentation, batch size and seed. Raises `AssetError` for weights
+    that cannot be read or describe no network."""
     weights = load_weights(path)
+    try:
+        network = build_network(weights.architecture, dict(weights.network), len(weights.alphabet))
+    except UsageError as error:
+        raise AssetError(f"{path}: the weights describe no network: {error}") from None
     augment, before = _history(weights)
     count = max(LEAST_LINES, lines)
     epochs = options.epochs or min(MOST_EPOCHS, max(LEAST_EPOCHS, round(ALL_LINES / count)))
-    height = int(weights.network.get("height", 48))
+    height = int(network.config.height)  # type: ignore[union-attr,arg-type]
     return Recipe(
         architecture=weights.architecture,
         network=dict(weights.network),

@@ -140,6 +140,18 @@ def test_values_that_are_not_finite(tmp_path: Path, value: float) -> None:
     assert "not finite" in refused(tmp_path / "w")
 
 
+@pytest.mark.parametrize(
+    "kind", ["float8_e4m3fn", "float8_e5m2", "float4_e2m1fn_x2", "float64", "complex64", "uint8"]
+)
+def test_kinds_of_numbers_that_no_recognizer_has(tmp_path: Path, kind: str) -> None:
+    if not hasattr(torch, kind):
+        pytest.skip(f"this torch has no {kind}")
+    meta = {"format": FORMAT, "model": json.dumps(ABOUT)}
+    tensors = {"w": torch.zeros(8, dtype=torch.uint8).repeat(8).view(getattr(torch, kind))}
+    (tmp_path / "w").write_bytes(safetensors.save(tensors, meta))
+    assert f"'w' holds {kind}" in refused(tmp_path / "w")
+
+
 @settings(
     max_examples=60,
     deadline=None,

@@ -16,13 +16,14 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 from ensemble_htr.assets import verify, write_lock  # noqa: E402
-from ensemble_htr.errors import InputError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.errors import AssetError, InputError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.layout.preprocess import Preprocess  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
-from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
+from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
-from ensemble_htr.train.finetune_nets import TuneOptions  # noqa: E402
+from ensemble_htr.train.finetune_nets import TuneOptions, tuning_recipe  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
 
@@ -91,6 +92,21 @@ def test_frozen_norms_keep_their_statistics(tmp_path: Path, recipe: Recipe, line
 
     assert all((mean == 0).all() for mean in after(True))
     assert any((mean != 0).any() for mean in after(False))
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [({"height": "x"}, "height: wanted int"), ({"height": 47}, "multiple of 8"), ({"a": 1}, "'a'")],
+)
+def test_weights_that_describe_no_network(
+    tmp_path: Path, network: dict[str, object], reason: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(path, {"w": torch.ones(2)}, architecture="crnn", network=network,
+                 alphabet=["a"], profile="nfc", facts={})  # fmt: skip
+    with pytest.raises(AssetError, match=reason) as caught:
+        tuning_recipe(path, 20, TuneOptions(), Preprocess(), "nfc")
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 # ---- lines held back -----------------------------------------------------------------------

@@ -35,7 +35,8 @@ def with_own_language(
     say: Callable[[str], None],
 ) -> Parts:
     """The ensemble with its language models and lists taught the lines ``train`` (shares are fitted
-    on ``held``), written below ``work``. An ensemble without a language model gets one.
+    on ``held``), written below ``work``. An ensemble without a language model gets one; one without
+    lists gets them if the lines have words.
 
     Raises what reading a language model or a list raises.
     """
@@ -49,13 +50,15 @@ def with_own_language(
     lists = work / "lexicons" / OWN
     new = adapt_lists(parts.lexicons, [sample.text for sample in train], lists)
     say("lexicon: " + ", ".join(f"{count} new in '{name}'" for name, count in new.items()) + "\n")
+    found = bool(parts.lexicons or any(new.values()))
     config = replace(
         parts.config,
         lm=parts.config.lm if forward == parts.lm else OWN,
         backward=parts.config.backward if backward == parts.backward else f"{OWN}-backward",
-        lexicon=OWN,
+        lexicon=OWN if found else parts.config.lexicon,
     )
-    return replace(parts, config=config, lm=forward, backward=backward, lexicons=lists_of(lists))
+    own = lists_of(lists) if found else parts.lexicons
+    return replace(parts, config=config, lm=forward, backward=backward, lexicons=own)
 
 
 def _model(

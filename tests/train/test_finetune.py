@@ -19,11 +19,14 @@ from ensemble_htr.assets import verify, write_lock  # noqa: E402
 from ensemble_htr.errors import AssetError, InputError, OutputError, UsageError  # noqa: E402
 from ensemble_htr.layout.preprocess import Preprocess  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.plan import ModelConfig  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
+from ensemble_htr.train.finetune_language import with_own_language  # noqa: E402
 from ensemble_htr.train.finetune_nets import TuneOptions, tuning_recipe  # noqa: E402
+from ensemble_htr.train.folder import Parts  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
 from ensemble_htr.train.recipe import Recipe  # noqa: E402
 
@@ -228,6 +231,19 @@ def test_what_is_no_better_is_not_kept(
     assert not outcome.rows[0].kept and "the old one is kept" in outcome.table()
     kept = (p / "models/reader/model.safetensors" for p in (home, tmp_path / "m"))
     assert len({path.read_bytes() for path in kept}) == 1
+
+
+@pytest.mark.parametrize("lexicon", ["", "none"])  # none: no list of it is heard
+def test_lines_without_words_make_no_lexicon(tmp_path: Path, lexicon: str) -> None:
+    rows = [Sample(f"p/{i}", "d", "h", "own", f"{i} 12,50", PIXEL) for i in range(30)]
+    parts = Parts(ModelConfig(("reader",), lexicon=lexicon), {"reader": tmp_path / "x"})
+    said = list[str]()
+    new = with_own_language(parts, rows[:24], rows[24:], "nfc", tmp_path, said.append)
+    assert new.config.lm == "own" and new.lm is not None and new.lm.is_file()
+    assert (new.config.lexicon, new.lexicons) == (lexicon, {})
+    words = [dataclasses.replace(row, text="un mot") for row in rows[:24]]
+    new = with_own_language(parts, words, rows[24:], "nfc", tmp_path, said.append)
+    assert new.config.lexicon == "own" and set(new.lexicons) == {"words"}
 
 
 def test_places_and_names_that_cannot_be(home: Path, own: Path, tmp_path: Path, here: Here) -> None:

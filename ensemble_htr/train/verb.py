@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from ensemble_htr.assets import LOCK
 from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.train.data import Sample, load_folder, read_pack, write_pack
 from ensemble_htr.train.loop import Trainer
@@ -13,6 +14,8 @@ from ensemble_htr.train.plot import plot_log
 from ensemble_htr.train.recipe import Recipe, load_recipe
 
 __all__ = ["gather", "make_folder", "make_pack", "say_to_stderr", "train"]
+
+_PRODUCT = ("model.safetensors", "log.jsonl", LOCK)  # what a run or a shelved model has
 
 
 def say_to_stderr(text: str) -> None:
@@ -52,10 +55,20 @@ def train(
     resume: bool = False,
     minutes: float | None = None,
 ) -> float:
-    """Train a recipe into ``folder``; returns the best val CER on lines with a letter."""
+    """Train a recipe into ``folder``; returns the best val CER on lines with a letter.
+
+    Raises `InputError` where ``folder`` holds a run that is not to be resumed, `OutputError` where
+    it holds a model whose run cannot be.
+    """
     recipe = load_recipe(recipe_path)
-    if not resume and (folder / "last.pt").exists():
+    begun = (folder / "last.pt").exists()
+    if begun and not resume:
         raise InputError(f"{folder} holds a run already: give --resume or another folder")
+    held = next((name for name in _PRODUCT if (folder / name).exists()), None)
+    if held and not begun:
+        raise OutputError(
+            f"{folder / held}: is of a model and would be replaced; give another folder with -o"
+        )
     make_folder(folder)
     lines, val = gather(recipe, root, packed)
     trainer = Trainer(recipe, lines, val, folder, say_to_stderr, root=root)

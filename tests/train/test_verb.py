@@ -165,6 +165,20 @@ def test_places_that_cannot_be_written(tmp_path: Path, recipe: Recipe, packed: P
         train(path, tmp_path / "file" / "run", root=tmp_path, packed=packed)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["model.safetensors", "log.jsonl", "lock.json"])
+def test_a_finished_model_is_not_trained_over(
+    tmp_path: Path, recipe: Recipe, packed: Path, name: str, resume: bool
+) -> None:
+    path = write_recipe(tmp_path / "recipe.toml", recipe, epochs=1, lines_per_epoch=24)
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / name).write_text("mine\n")
+    with pytest.raises(OutputError, match=f"{name}: is of a model"):
+        train(path, out, root=tmp_path, packed=packed, resume=resume)
+    assert [p.name for p in out.iterdir()] == [name] and (out / name).read_text() == "mine\n"
+
+
 def test_an_unknown_key_of_the_network(tmp_path: Path, recipe: Recipe, packed: Path) -> None:
     path = write_recipe(tmp_path / "recipe.toml", recipe)
     path.write_text(path.read_text().replace("hidden", "hiden"))

@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, get_args
 
 from ensemble_htr.config import to_mapping
@@ -34,6 +34,7 @@ __all__ = [
     "cache_folder",
     "card_line",
     "data_root",
+    "leaves",
     "read_lock",
     "resolve",
     "sha256_file",
@@ -153,7 +154,7 @@ def read_lock(folder: Path) -> Lock:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise AssetError(f"{path}: not a lock file of schema 1 ({error!r})") from None
     for name in lock.files:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        if leaves(name):
             raise AssetError(f"{path}: '{name}' lies outside the folder")
     return lock
 
@@ -200,6 +201,13 @@ def write_lock(
     except OSError as error:
         raise AssetError(f"{folder}: cannot write its lock: {error}") from None
     return lock
+
+
+def leaves(name: str) -> bool:
+    """Whether ``name``, taken from a folder, may lead out of it: absolute, on another drive, or
+    with ``..``."""
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    return any(path.anchor or ".." in path.parts for path in paths)
 
 
 def sha256_file(path: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemble_htr.assets import resolve, sha256_file
+from ensemble_htr.assets import leaves, resolve, sha256_file
 from ensemble_htr.config import load_toml, to_mapping
 from ensemble_htr.decode import BeamOptions
 from ensemble_htr.decode.pyctc import WordOptions
@@ -25,7 +25,8 @@ __all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """``model.toml`` of an ensemble. Recognizers and LM are names on the shelves."""
+    """``model.toml`` of an ensemble. Recognizers, LM and lexicon are names on the shelves, or
+    paths."""
 
     recognizers: tuple[str, ...]
     lm: str = ""  # "" = none
@@ -41,6 +42,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.joint.nets and len(self.joint.nets) != len(self.recognizers):
             raise ValueError("joint: nets must hold a weight for each recognizer")
+        if leaves(self.combiner):
+            raise ValueError(f"combiner: '{self.combiner}' lies outside the ensemble's folder")
 
 
 @dataclass(frozen=True, slots=True)

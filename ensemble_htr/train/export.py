@@ -92,8 +92,9 @@ def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) ->
             f"{name}: {writing[0]} writes with a decoder of its own, which is not exported; export "
             "an ensemble that hears its encoder alone ([search] decoder = false), as default does"
         )
-    made = {n: export_network(p, out / "models" / n, say) for n, p in plan.weights.items()}
-    parts = replace(parts_of(plan), weights=made)
+    parts = parts_of(plan)
+    made = {n: export_network(p, out / "models" / n, say) for n, p in parts.weights.items()}
+    parts = replace(parts, weights=made)
     write_ensemble(parts, out, f"# {out.name}\n\nThe ensemble `{name}` for ONNX Runtime.\n",
                    {"exported": name})  # fmt: skip
     return list(made.values())

@@ -91,18 +91,19 @@ def finetune(
     """
     how, say = how or TuneOptions(), say or _say
     plan = Plan.of(options)
-    names = _learners(plan, only)
-    form = plan.pack.profile if plan.pack else load_weights(plan.weights[names[0]]).profile
+    base = parts_of(plan)
+    names = _learners(plan, base, only)
+    form = plan.pack.profile if plan.pack else load_weights(base.weights[names[0]]).profile
     _claim(out)
     data = DataOptions((Source("own"),), "own", form)
     train, held = hold_back(load_folder(folder, "", data, plan.config.preprocess))
     say(f"{len(train)} lines to learn from, {len(held)} held back\n")
     state = _State.open(out / WORK, [data_hash(train), data_hash(held), plan.products(), names,
                                      to_mapping(how), options.model, options.language])  # fmt: skip
-    weights = dict(plan.weights)
+    weights = dict(base.weights)
     alphabet = plan.pack.alphabet if plan.pack else ()
     for number, name in enumerate(names, 1):
-        run = out / WORK / name
+        run = out / WORK / "models" / name
         if name not in state.nets:
             say(f"{name} ({number} of {len(names)})\n")
             run.mkdir(parents=True, exist_ok=True)
@@ -110,9 +111,8 @@ def finetune(
             state.done(name, tune(weights[name], train, held, recipe, run, say, alphabet)[:2])
         if (run / "model.safetensors").is_file():
             weights[name] = run / "model.safetensors"
-    parts = replace(parts_of(plan), weights=weights)
     judged = _Judged(out / WORK, held, form, options)
-    parts, row = _whole(plan, parts, train, judged, state, say)
+    parts, row = _whole(base, replace(base, weights=weights), train, judged, say)
     nets = (Row(n, *state.nets[n], state.nets[n][1] < state.nets[n][0]) for n in names)
     outcome = Outcome(len(train), len(held), (*nets, row))
     facts = {"finetuned": {"from": options.model, **to_mapping(outcome)}}
@@ -120,7 +120,8 @@ def finetune(
     return outcome
 
 
-def _learners(plan: Plan, only: Sequence[str] | None) -> tuple[str, ...]:
+def _learners(plan: Plan, base: Parts, only: Sequence[str] | None) -> tuple[str, ...]:
+    """The recognizers to be tuned, by their names in ``base``; ``only`` are the model's."""
     for name in only or ():
         if name not in plan.weights:
             hint = did_you_mean(name, plan.weights)
@@ -132,7 +133,7 @@ def _learners(plan: Plan, only: Sequence[str] | None) -> tuple[str, ...]:
                 f"{plan.weights[name]}: an exported network does not learn; tune the model that it "
                 "was exported from"
             )
-    return names
+    return tuple(new for name, new in zip(plan.weights, base.weights, strict=True) if name in names)
 
 
 def hold_back(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -239,14 +240,14 @@ def _rate(counts: Sequence[Counts]) -> float:
 
 
 def _whole(
-    plan: Plan, parts: Parts, train: Sequence[Sample], judged: _Judged, state: _State, say: Say
+    base: Parts, parts: Parts, train: Sequence[Sample], judged: _Judged, say: Say
 ) -> tuple[Parts, Row]:
     """The best of: the old language, the new one, either louder or softer; and the old ensemble
     where it reads as well."""
     say("reading the lines held back with the whole ensemble\n")
     before = judged.base()
     rivals = [(judged.tried(parts), parts)]
-    if plan.lm is not None or plan.config.lm == "":
+    if base.lm is not None or base.config.lm == "":
         own = with_own_language(parts, train, judged.held, judged.form.name, judged.work, say)
         rivals.append((judged.tried(own), own))
     best, chosen = min(rivals, key=lambda rival: _rate(rival[0]))
@@ -261,7 +262,7 @@ def _whole(
                 break
     rates = _rate(before), _rate(best)
     better = rates[1] < rates[0]
-    return (chosen if better else parts_of(plan)), Row(_WHOLE, *rates, better)
+    return (chosen if better else base), Row(_WHOLE, *rates, better)
 
 
 def _claim(out: Path) -> None:

@@ -69,7 +69,8 @@ class Outcome:
         shown = [f"{'CER % on ' + str(self.held) + ' lines held back':{width}}   before   after"]
         wide = max(width, len(shown[0]) - 17)
         for row in self.rows:
-            note = "" if row.kept else "   not better: the old one is kept"
+            why = "the ensemble is not better" if row.after < row.before else "not better"
+            note = "" if row.kept else f"   {why}: the old one is kept"
             shown.append(f"{row.name:{wide}}  {100 * row.before:7.2f} {100 * row.after:7.2f}{note}")
         return "\n".join(shown)
 
@@ -94,10 +95,12 @@ def finetune(
     base = parts_of(plan)
     names = _learners(plan, base, only)
     form = plan.pack.profile if plan.pack else load_weights(base.weights[names[0]]).profile
-    _claim(out)
+    _check(out)
     data = DataOptions((Source("own"),), "own", form)
     train, held = hold_back(load_folder(folder, "", data, plan.config.preprocess))
     say(f"{len(train)} lines to learn from, {len(held)} held back\n")
+    recipes = {n: tuning_recipe(base.weights[n], len(train), how, plan.config.preprocess, form)
+               for n in names}  # fmt: skip
     state = _State.open(out / WORK, [data_hash(train), data_hash(held), plan.products(), names,
                                      to_mapping(how), options.model, options.language])  # fmt: skip
     weights = dict(base.weights)
@@ -107,13 +110,13 @@ def finetune(
         if name not in state.nets:
             say(f"{name} ({number} of {len(names)})\n")
             run.mkdir(parents=True, exist_ok=True)
-            recipe = tuning_recipe(weights[name], len(train), how, plan.config.preprocess, form)
-            state.done(name, tune(weights[name], train, held, recipe, run, say, alphabet)[:2])
+            rates = tune(weights[name], train, held, recipes[name], run, say, alphabet)[:2]
+            state.done(name, rates)
         if (run / "model.safetensors").is_file():
             weights[name] = run / "model.safetensors"
     judged = _Judged(out / WORK, held, form, options)
     parts, row = _whole(base, replace(base, weights=weights), train, judged, say)
-    nets = (Row(n, *state.nets[n], state.nets[n][1] < state.nets[n][0]) for n in names)
+    nets = (Row(n, *state.nets[n], parts.weights[n] != base.weights[n]) for n in names)
     outcome = Outcome(len(train), len(held), (*nets, row))
     facts = {"finetuned": {"from": options.model, **to_mapping(outcome)}}
     _finish(parts, out, _card(out.name, options.model, outcome), facts)
@@ -265,16 +268,17 @@ def _whole(
     return (chosen if better else base), Row(_WHOLE, *rates, better)
 
 
-def _claim(out: Path) -> None:
+def _check(out: Path) -> None:
     """Raise `OutputError` unless ``out`` is new, empty, or an unfinished run's."""
     if (out / LOCK).is_file():
         raise OutputError(f"{out}: holds a finished model; give another folder with -o")
     try:
+        if out.is_file():
+            raise OutputError(f"{out}: is a file; give a folder with -o")
         if out.is_dir() and not (out / WORK).is_dir() and any(out.iterdir()):
             raise OutputError(f"{out}: is not empty; give another folder with -o")
-        (out / WORK).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"{out}: cannot be read: {error.strerror or error}") from None
 
 
 def _finish(parts: Parts, out: Path, card: str, facts: dict[str, Any]) -> None:

@@ -16,10 +16,17 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 from ensemble_htr.assets import verify, write_lock  # noqa: E402
-from ensemble_htr.errors import AssetError, InputError, OutputError, UsageError  # noqa: E402
+from ensemble_htr.errors import (  # noqa: E402
+    AssetError,
+    EnsembleError,
+    InputError,
+    OutputError,
+    UsageError,
+)
 from ensemble_htr.layout.preprocess import Preprocess  # noqa: E402
+from ensemble_htr.metrics import edit_counts  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
-from ensemble_htr.plan import ModelConfig  # noqa: E402
+from ensemble_htr.plan import ModelConfig, Plan  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
@@ -233,6 +240,33 @@ def test_what_is_no_better_is_not_kept(
     assert len({path.read_bytes() for path in kept}) == 1
 
 
+@pytest.mark.parametrize("better", [True, False])
+def test_a_recognizer_given_by_its_path_is_tuned_beside_it(
+    home: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
+) -> None:
+    def learned(*given: object) -> tuple[float, float, int]:
+        (Path(str(given[4])) / "model.safetensors").write_bytes(b"new")
+        return 0.5, 0.4, 1
+
+    weights = home / "models" / "reader" / "model.safetensors"
+    folder, old = tmp_path / "base", weights.read_bytes()
+    folder.mkdir()
+    (folder / "model.toml").write_text(f'recognizers = ["{weights.parent}"]\nlm = "small"\n')
+    monkeypatch.setattr(verb, "tune", learned)
+    monkeypatch.setattr(verb._Judged, "base", lambda _: [edit_counts("ab", "ac")])
+    monkeypatch.setattr(verb._Judged, "tried", lambda *_: [edit_counts("ab", "ab" * better)])
+    options, out = PipelineOptions(model=str(folder)), tmp_path / "m"
+    outcome = verb.finetune(own, out, options, None, [str(weights.parent)], lambda _: None)
+    assert weights.read_bytes() == old
+    assert (out / "models/reader/model.safetensors").read_bytes() == (b"new" if better else old)
+    assert Plan.of(PipelineOptions(model=str(out))).config.recognizers == ("reader",)
+    assert [(row.name, row.kept) for row in outcome.rows] == [("reader", better),
+                                                              ("ensemble", better)]  # fmt: skip
+    told = verify(out).facts["finetuned"]["rows"]
+    assert [row["kept"] for row in told] == [better, better]
+    assert ("the ensemble is not better: the old one is kept" in outcome.table()) is not better
+
+
 @pytest.mark.parametrize("lexicon", ["", "none"])  # none: no list of it is heard
 def test_lines_without_words_make_no_lexicon(tmp_path: Path, lexicon: str) -> None:
     rows = [Sample(f"p/{i}", "d", "h", "own", f"{i} 12,50", PIXEL) for i in range(30)]
@@ -251,7 +285,12 @@ def test_places_and_names_that_cannot_be(home: Path, own: Path, tmp_path: Path, 
         verb.finetune(own, tmp_path / "m", PipelineOptions(model="drawn"), None, ["raeder"])
     with pytest.raises(OutputError, match="is not empty"):
         verb.finetune(own, own, PipelineOptions(model="drawn"))
+    with pytest.raises(EnsembleError):
+        verb.finetune(tmp_path / "onw", tmp_path / "x", PipelineOptions(model="drawn"))
+    with pytest.raises(OutputError, match="is a file"):
+        verb.finetune(own, own / "000.png", PipelineOptions(model="drawn"))
     for path in sorted(own.iterdir())[20:]:
         path.unlink()
     status, _, err = here("finetune", own, "-o", tmp_path / "x", "--model", "drawn")
     assert status == 1 and "found 10 transcribed lines" in err
+    assert not (tmp_path / "m").exists() and not (tmp_path / "x").exists()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from ensemble_htr import __version__
-from ensemble_htr.assets import LOCK, resolve, sha256_file, write_lock
+from ensemble_htr.assets import CARD, LOCK, resolve, sha256_file, write_lock
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score
 from ensemble_htr.errors import AssetError, MissingDependencyError, OutputError, UsageError
-from ensemble_htr.files import atomic_write
+from ensemble_htr.files import atomic_write, temporary_name
 from ensemble_htr.pipeline import PipelineOptions
 from ensemble_htr.plan import Plan, weights_in
 from ensemble_htr.recognizers.attention import load_recognizer
 from ensemble_htr.recognizers.onnx import FORMAT, NETWORK, WORDS, OnnxRecognizer
 from ensemble_htr.recognizers.transformer import Transformer, positions
 from ensemble_htr.recognizers.weights import load_weights
-from ensemble_htr.train.folder import parts_of, write_ensemble
+from ensemble_htr.train.folder import CONFIG, parts_of, write_ensemble
 
-__all__ = ["DIFFERENCE", "export", "export_network"]
+__all__ = ["DIFFERENCE", "export"]
 
 DIFFERENCE = 1e-4  # of log posteriors, nats: more is refused
 OPSET = 17
@@ -69,10 +71,12 @@ class _Encoded(nn.Module):
 def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Export the recognizer or the ensemble ``name`` (shelf or folder) into the folder ``out``; for
     one recognizer ``out`` may be ``FOLDER/FILE.onnx``, whose folder is meant. Returns the networks.
+    All of it is written, or nothing.
 
     A transformer is exported without its decoder, whose search is half of it. Raises `UsageError`
     for ensembles that hear such a decoder, `AssetError` if the exported network does not
-    read as its original within `DIFFERENCE`, `MissingDependencyError` without onnx.
+    read as its original within `DIFFERENCE`, `OutputError` where ``out`` cannot be written or holds
+    one of the files already, `MissingDependencyError` without onnx.
     """
     source = resolve("models", name)
     ensemble = (source / "model.toml").is_file()
@@ -81,10 +85,10 @@ def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) ->
             what = "an ensemble is exported into a folder" if ensemble else f"is called {NETWORK}"
             raise UsageError(f"{out}: {what}; give -o FOLDER")
         out = out.parent
-    if (out / LOCK).is_file() or (out.exists() and not out.is_dir()):
-        raise OutputError(f"{out}: holds a product already; give another folder with -o")
     if not ensemble:
-        return [export_network(weights_in(source), out, say)]
+        with _new(out, (NETWORK, WORDS, LOCK)) as folder:
+            _export_network(weights_in(source), folder, say)
+        return [out / NETWORK]
     plan = Plan.of(PipelineOptions(model=name))
     writing = [n for n, path in plan.weights.items() if _writes(path)]
     if writing and plan.config.search.decoder:
@@ -93,15 +97,43 @@ def export(name: str, out: Path, say: Callable[[str], None] = lambda _: None) ->
             "an ensemble that hears its encoder alone ([search] decoder = false), as default does"
         )
     parts = parts_of(plan)
-    made = {n: export_network(p, out / "models" / n, say) for n, p in parts.weights.items()}
-    parts = replace(parts, weights=made)
-    write_ensemble(parts, out, f"# {out.name}\n\nThe ensemble `{name}` for ONNX Runtime.\n",
-                   {"exported": name})  # fmt: skip
-    return list(made.values())
+    card = f"# {out.name}\n\nThe ensemble `{name}` for ONNX Runtime.\n"
+    with _new(out, (*parts.files(), CONFIG, CARD, LOCK)) as folder:
+        made = {n: _export_network(path, folder / "models" / n, say)
+                for n, path in parts.weights.items()}  # fmt: skip
+        write_ensemble(replace(parts, weights=made), folder, card, {"exported": name})
+    return [out / path.relative_to(folder) for path in made.values()]
 
 
-def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path:
-    """Write ``model.onnx``, ``model.json`` and a lock of the network in ``weights`` to ``out``."""
+@contextmanager
+def _new(out: Path, files: Iterable[str]) -> Iterator[Path]:
+    """A folder to be filled with ``files`` (no others at its top), which then come into ``out``,
+    the lock last; after an error there is nothing of them.
+
+    Raises `OutputError` where one of them is there, or ``out`` cannot be written.
+    """
+    tops = sorted({name.partition("/")[0] for name in files}, key=lambda top: top == LOCK)
+    folder = (out if out.is_dir() else out.parent) / temporary_name()
+    try:
+        held = next((top for top in tops if os.path.lexists(out / top)), None)
+        if held or (out.exists() and not out.is_dir()):
+            place = out / (held or "")
+            raise OutputError(f"{place}: is there already; give another folder with -o")
+        folder.mkdir(parents=True)
+        yield folder
+        if not out.exists():
+            folder.rename(out)
+        for top in tops if folder.exists() else ():
+            (folder / top).rename(out / top)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path:
+    """Write ``model.onnx``, ``model.json`` and a lock of the network in ``weights`` to ``out``, new
+    or empty; what an error leaves there is the caller's to remove."""
     if weights.suffix == ".onnx":
         raise UsageError(f"{weights}: is exported already")
     described = load_weights(weights)
@@ -135,14 +167,13 @@ def export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Path
     found = OnnxRecognizer("export", out / NETWORK, decoder=silent, scorer=ctc_score)
     words["difference"] = _difference(module, found, net.height, net.stride)
     if not words["difference"] <= DIFFERENCE:
-        (out / NETWORK).unlink()
         raise AssetError(
-            f"{out / NETWORK}: differs from its original by {words['difference']:.1e} (at most "
-            f"{DIFFERENCE:.0e} is allowed); try another release of torch or onnxruntime"
+            f"{weights}: exported, it differs from its original by {words['difference']:.1e} (at "
+            f"most {DIFFERENCE:.0e} is allowed); try another release of torch or onnxruntime"
         )
     atomic_write(out / WORDS, _json(words))
     write_lock(out, [NETWORK, WORDS], data={"weights": words["source"]["sha256"]})
-    say(f"{out / NETWORK}: {words['onnx']['bytes'] / 1e6:.1f} MB, log posteriors within "
+    say(f"{weights}: {words['onnx']['bytes'] / 1e6:.1f} MB, log posteriors within "
         f"{words['difference']:.1e} of torch's")  # fmt: skip
     return out / NETWORK
 

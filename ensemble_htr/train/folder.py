@@ -8,7 +8,6 @@ names there, also where they were given by paths.
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -24,11 +23,11 @@ from ensemble_htr.files import atomic_write
 from ensemble_htr.plan import ModelConfig, Plan
 from ensemble_htr.toml import toml_value
 
-__all__ = ["Parts", "parts_of", "write_ensemble"]
+__all__ = ["CONFIG", "Parts", "parts_of", "write_ensemble"]
 
 _BESIDE = ("card.md", "log.jsonl", "model.json", "recipe.toml")  # go with weights
-_CONFIG, _JUDGE = "model.toml", "combiner.json"
-_OURS = (_CONFIG, _JUDGE, CARD, LOCK, "models", "lm", "lexicons")  # no hotwords are called so
+CONFIG, _JUDGE = "model.toml", "combiner.json"
+_OURS = (CONFIG, _JUDGE, CARD, LOCK, "models", "lm", "lexicons")  # no hotwords are called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +156,9 @@ def write_ensemble(
     if parts.judge is not None and parts.renamed:
         judge = _hearing(load_judge(parts.judge), parts.renamed)
         atomic_write(folder / parts.config.combiner, dump_judge(judge))
-    atomic_write(folder / _CONFIG, config_text(parts.config))
+    atomic_write(folder / CONFIG, config_text(parts.config))
     atomic_write(folder / CARD, card)
-    write_lock(folder, [*files, _CONFIG], facts=facts)
+    write_lock(folder, [*files, CONFIG], facts=facts)
 
 
 def config_text(config: ModelConfig) -> str:

@@ -145,8 +145,53 @@ def test_a_network_that_reads_otherwise_is_refused(
     monkeypatch.setattr(exporting, "DIFFERENCE", -1.0)
     with pytest.raises(AssetError, match="differs from its original"):
         exporting.export("crnn", tmp_path / "out")
-    assert not (tmp_path / "out" / "model.onnx").exists()
-    assert not (tmp_path / "out" / "lock.json").exists()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(AssetError, match="differs from its original"):
+        exporting.export("crnn", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_ensemble_is_exported_whole_or_not_at_all(
+    tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    found = iter((0.0, 1.0))
+    monkeypatch.setattr(exporting, "_difference", lambda *_: next(found))
+    with pytest.raises(AssetError, match=r"crnn-b/model.safetensors: exported, it differs"):
+        exporting.export("tiny", tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.json", "lock.json"])
+def test_files_of_ones_own_stay(
+    tmp_path: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"{name}: is there already"):
+        exporting.export("crnn", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    (tmp_path / name).rename(tmp_path / "mine.txt")
+    assert exporting.export("crnn", tmp_path) == [tmp_path / "model.onnx"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"mine.txt", "model.onnx", "model.json", "lock.json"} and verify(tmp_path)
+
+
+def test_names_that_are_paths_lead_nowhere(
+    tmp_path: Path, tiny_home: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tiny_home))
+    source, out = tmp_path / "dl" / "it", tmp_path / "deep" / "er"
+    source.mkdir(parents=True)
+    source.with_name("victim.rc").write_text("evil")
+    (source / "model.toml").write_text('recognizers = ["crnn"]\ncombiner = "../victim.rc"\n')
+    status, _, err = here("models", "export", source, "-o", out)
+    assert status == 2 and "lies outside" in err and err.count("\n") == 1
+    (source / "model.toml").write_text(f'recognizers = ["{tiny_home}/models/crnn/../crnn-b"]\n')
+    status, shown, err = here("models", "export", source, "-o", out)
+    assert status == 0 and shown.strip() == str(out / "models" / "crnn-b" / "model.onnx"), err
+    assert [path.name for path in out.parent.iterdir()] == ["er"] and verify(out)
 
 
 def test_what_cannot_be_exported(
@@ -160,7 +205,7 @@ def test_what_cannot_be_exported(
         exporting.export(str(exported / "models/crnn"), tmp_path / "out")
     with pytest.raises(UsageError, match="model.onnx"):
         exporting.export("crnn", tmp_path / "crnn.onnx")
-    with pytest.raises(OutputError, match="holds a product"):
+    with pytest.raises(OutputError, match="is there already"):
         exporting.export("tiny", exported)
 
 

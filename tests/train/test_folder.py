@@ -45,11 +45,11 @@ def test_those_who_are_left_speak_with_the_weight_of_all(chosen: tuple[str, ...]
     assert max(shares) == pytest.approx(min(shares))
 
 
-<<<<<<< HEAD
 def test_what_is_written_is_read_back() -> None:
     config = ModelConfig(("a\x7f",), lm='"', beam=BeamOptions(prune=float("inf")))
     assert from_mapping(tomllib.loads(config_text(config)), ModelConfig) == config
-=======
+
+
 # ---- parts given by paths ------------------------------------------------------------------
 
 

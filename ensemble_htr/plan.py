@@ -40,6 +40,8 @@ class ModelConfig:
     preprocess: Preprocess = Preprocess()  # as the recognizers' training lines had it
 
     def __post_init__(self) -> None:
+        if not self.recognizers:
+            raise ValueError('recognizers names nothing; wanted one or more, as ["crnn"]')
         if self.joint.nets and len(self.joint.nets) != len(self.recognizers):
             raise ValueError("joint: nets must hold a weight for each recognizer")
         if leaves(self.combiner):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from ensemble_htr import assets
+from ensemble_htr.config import read_small
 from ensemble_htr.doctor.finding import Finding, State
 from ensemble_htr.doctor.libraries import WITHOUT_KENLM
 from ensemble_htr.errors import EnsembleError
@@ -127,7 +128,7 @@ def _ensemble() -> list[str]:
     names = ["models/default"]
     if (folder := assets.available("models").get("default")) is not None:
         try:
-            table = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
+            table = tomllib.loads(read_small(folder / "model.toml").decode("utf-8"))
             names += [f"models/{name}" for name in table["recognizers"]]
             names += [f"lm/{table['lm']}"] if table.get("lm") else []
         except (OSError, ValueError, KeyError, TypeError):

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, get_args
 
-from ensemble_htr.config import to_mapping
-from ensemble_htr.errors import AssetError, UsageError, did_you_mean
+from ensemble_htr.config import read_small, regular_size, to_mapping
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean, printable
 
 __all__ = [
     "KINDS",
@@ -33,6 +33,7 @@ __all__ = [
     "available",
     "cache_folder",
     "card_line",
+    "card_text",
     "data_root",
     "leaves",
     "read_lock",
@@ -101,14 +102,28 @@ def resolve(kind: Kind, name: str, *, check: bool = True, near: Path | None = No
 
 
 def available(kind: Kind) -> dict[str, Path]:
-    """Every product of this kind by its name, the first place in the search order winning."""
+    """Every product of this kind by its name, the first place in the search order winning.
+
+    Raises `AssetError` for a shelf that cannot be listed.
+    """
     found: dict[str, Path] = {}
     for shelf in _shelves(kind):
         if shelf.is_dir():
-            for folder in sorted(shelf.iterdir()):
-                if (folder / LOCK).is_file():
+            try:
+                folders = sorted(shelf.iterdir())
+            except OSError as error:
+                raise AssetError(f"{shelf}: cannot be listed: {error.strerror}") from None
+            for folder in folders:
+                if _has_lock(folder):
                     found.setdefault(folder.name, folder)
     return found
+
+
+def _has_lock(folder: Path) -> bool:
+    try:
+        return (folder / LOCK).is_file()
+    except OSError:  # something is there that cannot be looked at: `verify` says what
+        return True
 
 
 def verify(folder: Path) -> Lock:
@@ -120,16 +135,18 @@ def verify(folder: Path) -> Lock:
     for name, wanted in lock.files.items():
         path = folder / name
         try:
-            size = path.stat().st_size
+            size = regular_size(path)
             found = sha256_file(path) if size == wanted.bytes else ""
-        except OSError as error:
+            pointer = "" if size == wanted.bytes else _pointer(path)
+        except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+            reason = getattr(error, "strerror", None) or error
             raise AssetError(
-                f"{path}: named in {LOCK} but cannot be read ({error.strerror}); fetch it again"
+                f"{path}: named in {LOCK} but cannot be read ({reason}); fetch it again"
             ) from None
         if size != wanted.bytes:
             raise AssetError(
                 f"{path}: expected {wanted.bytes} bytes, found {size}; "
-                f"the file is truncated or was replaced, fetch it again{_pointer(path)}"
+                f"the file is truncated or was replaced, fetch it again{pointer}"
             )
         if found != wanted.sha256:
             raise AssetError(
@@ -143,7 +160,7 @@ def read_lock(folder: Path) -> Lock:
     """Read ``lock.json`` without looking at the files; raises `AssetError` if it is no lock."""
     path = folder / LOCK
     try:
-        lock = _parse(json.loads(path.read_text(encoding="utf-8")))
+        lock = _parse(json.loads(read_small(path).decode("utf-8")))
     except FileNotFoundError:
         raise AssetError(
             f"{folder}: holds no finished product (no {LOCK}); `ensemble-htr models list` shows "
@@ -152,7 +169,8 @@ def read_lock(folder: Path) -> Lock:
     except OSError as error:
         raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise AssetError(f"{path}: not a lock file of schema 1 ({error!r})") from None
+        reason = printable(repr(error), 200)
+        raise AssetError(f"{path}: not a lock file of schema 1 ({reason})") from None
     for name in lock.files:
         if leaves(name):
             raise AssetError(f"{path}: '{name}' lies outside the folder")
@@ -166,11 +184,17 @@ def _parse(data: dict[str, Any]) -> Lock:
     if files is None:
         product = data.pop("product")
         files = {product["file"]: product}
-    entries = {str(n): LockedFile(str(f["sha256"]), int(f["bytes"])) for n, f in files.items()}
+    entries = {str(n): LockedFile(str(f["sha256"]), _size(f["bytes"])) for n, f in files.items()}
     if not entries:
         raise ValueError("it names no file")
     licence = str(data.pop("licence", ""))
     return Lock(entries, licence, dict(data.pop("data", {})), dict(data.pop("tools", {})), data)
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no number of bytes")
+    return value
 
 
 def write_lock(
@@ -219,12 +243,25 @@ def sha256_file(path: Path) -> str:
 def card_line(folder: Path) -> str:
     """The first sentence of prose in ``card.md`` ('' if there is none): what the product is."""
     try:
-        text = (folder / CARD).read_text(encoding="utf-8")
-    except OSError:
+        text = card_text(folder)
+    except AssetError:
         return ""
     paragraphs = (" ".join(p.split()) for p in re.split(r"\n\s*\n|^#.*$", text, flags=re.MULTILINE))
     prose = next((p for p in paragraphs if p and p[0] not in "-|<"), "")
     return re.split(r"(?<=[.:;]) ", prose, maxsplit=1)[0].rstrip(":;")
+
+
+def card_text(folder: Path) -> str:
+    """``card.md`` ('' if there is none), what is not UTF-8 replaced. It may hold anything that
+    somebody wrote: a terminal is not to be shown it as it is. Raises `AssetError` if it cannot be
+    read."""
+    path = folder / CARD
+    try:
+        return read_small(path).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise AssetError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def data_root() -> Path:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ensemble_htr.errors import ConfigError, InputError, UsageError, did_you_mean
 
-__all__ = ["MAX_BYTES", "from_mapping", "load_toml", "read_small", "to_mapping"]
+__all__ = ["MAX_BYTES", "from_mapping", "load_toml", "read_small", "regular_size", "to_mapping"]
 
 MAX_BYTES = 4 << 20  # of a recipe, a lock or a card: the longest of ours has 5 kB
 
@@ -38,13 +38,21 @@ def load_toml(path: Path, kind: type[T]) -> T:
 
 def read_small(path: Path) -> bytes:
     """What a regular file of at most `MAX_BYTES` holds; raises `OSError` for any other."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "no regular file")
+    regular_size(path)
     with path.open("rb") as stream:
         data = stream.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
     return data
+
+
+def regular_size(path: Path) -> int:
+    """The bytes of a regular file, links followed; raises `OSError` for any other, a pipe or a
+    device, which might be read without end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "no regular file")
+    return found.st_size
 
 
 def from_mapping(data: Mapping[str, Any], kind: type[T], where: str = "config") -> T:

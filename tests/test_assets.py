@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr import assets
+from ensemble_htr.config import MAX_BYTES
 from ensemble_htr.errors import AssetError, UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,7 +120,15 @@ def test_a_changed_file_is_named(tmp_path: Path, content: bytes | None, message:
         '{"schema": 1, "files": {"a": {}}}',
         '{"schema": 1, "files": {"../a": {"sha256": "0", "bytes": 1}}}',
         '{"schema": 1, "files": {"/a": {"sha256": "0", "bytes": 1}}}',
+        '{"schema": 1, "files": {"a\\u0000b": {"sha256": "0", "bytes": 1}}}',
+        '{"schema": 1, "files": {"a\\ud800": {"sha256": "0", "bytes": 1}}}',
+        '{"schema": 1, "files": {"a": {"sha256": "0", "bytes": Infinity}}}',
+        '{"schema": 1, "files": {"a": {"sha256": "0", "bytes": -1}}}',
+        '{"schema": 1, "files": {"a": {"sha256": "0", "bytes": 1e3}}}',
+        '{"schema": 1, "files": {"a": {"sha256": "0", "bytes": 9e999}}}',
         '{"schema": 1, "product": 3}',
+        "[" * 100_000,
+        " " * (MAX_BYTES + 1),
         "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
     ],
 )
@@ -127,7 +136,34 @@ def test_a_bad_lock_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock.json").write_text(text, encoding="utf-8")
     with pytest.raises(AssetError) as caught:
         assets.verify(tmp_path)
-    assert str(tmp_path / "lock.json") in str(caught.value)
+    assert str(tmp_path) in str(caught.value) and "lock.json" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_regular_files_are_read(tmp_path: Path, kind: str) -> None:
+    """The lock says nothing of them that is wrong, but reading them would never end."""
+    folder = _product(tmp_path / "p", b"")
+    odd = folder / "w.bin"
+    odd.unlink()
+    os.mkfifo(odd) if kind == "pipe" else odd.symlink_to("/dev/zero")
+    with pytest.raises(
+        AssetError, match=r"w\.bin: named in lock\.json but cannot be read \(no reg"
+    ):
+        assets.verify(folder)
+    (folder / "card.md").unlink()
+    odd.rename(folder / "card.md")
+    assert assets.card_line(folder) == ""
+    (folder / "card.md").rename(folder / "lock.json")
+    with pytest.raises(AssetError, match=r"lock\.json: cannot be read: no regular file"):
+        assets.verify(folder)
+
+
+def test_a_linked_file_is_as_good(tmp_path: Path) -> None:
+    folder = _product(tmp_path / "p")
+    (folder / "w.bin").rename(tmp_path / "elsewhere")
+    (folder / "w.bin").symlink_to(tmp_path / "elsewhere")
+    assert assets.verify(folder).bytes == 7
 
 
 def test_both_spellings_of_a_lock(tmp_path: Path) -> None:
@@ -144,6 +180,8 @@ def test_both_spellings_of_a_lock(tmp_path: Path) -> None:
 def test_the_card_says_what_it_is(tmp_path: Path) -> None:
     assert assets.card_line(_product(tmp_path / "p")) == "What it is"
     assert assets.card_line(tmp_path) == ""
+    (tmp_path / "card.md").write_bytes(b"# T\n\nUn caf\xe9. Oui.\n")
+    assert assets.card_line(tmp_path) == "Un caf\ufffd."
 
 
 @given(st.binary(max_size=300_000))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import click
 import pytest
 
 from ensemble_htr import __version__
-from ensemble_htr.assets import write_lock
 from ensemble_htr.cli import main as root
 from ensemble_htr.errors import AssetError, UsageError
 
@@ -169,26 +167,3 @@ def test_a_closed_pipe_is_no_error() -> None:
         ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, check=False
     )
     assert done.returncode == 0 and done.stderr == b""
-
-
-def test_models_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                     capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    folder = tmp_path / "models" / "tiny"
-    folder.mkdir(parents=True)
-    (folder / "w.bin").write_bytes(b"abc")
-    (folder / "card.md").write_text("# Tiny\n\nA tiny one. It is for tests.\n")
-    write_lock(folder, ["w.bin"], facts={"parameters": 1_250_000})
-    monkeypatch.setenv("ENSEMBLE_HTR_HOME", str(tmp_path))
-
-    assert run("models", "list") == 0
-    table = capsys.readouterr().out
-    (row,) = (line for line in table.splitlines() if line.startswith("tiny "))
-    assert row.split() == "tiny models 1.25 M 0.0 MB ok A tiny one.".split()
-    assert "letter" in table
-
-    (folder / "w.bin").write_bytes(b"abd")
-    assert run("models", "list", "--json") == 1
-    shown = capsys.readouterr()
-    rows = {row["name"]: row for row in map(json.loads, shown.out.splitlines())}
-    assert rows["tiny"]["ok"] is False and rows["letter"]["ok"] is True
-    assert "expected sha256" in shown.err

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from ensemble_htr import assets
-from ensemble_htr.errors import AssetError, UsageError, did_you_mean
+from ensemble_htr.errors import AssetError, UsageError, did_you_mean, printable
 
 __all__ = ["models"]
 
 _SHOWN: tuple[assets.Kind, ...] = ("models", "lm", "lexicons", "packs", "sample")
+_WIDEST = 200  # characters of a name or a card's line in the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class _Row:
 
     def cells(self) -> tuple[str, ...]:
         return (
-            self.name,
+            printable(self.name, _WIDEST),
             self.kind,
             f"{self.parameters / 1e6:.2f} M" if self.parameters else "-",
             f"{self.bytes / 1e6:.1f} MB" if self.bytes is not None else "-",
             "ok" if self.ok else "BROKEN",
-            self.card,
+            printable(self.card, _WIDEST),
         )
 
 
@@ -52,7 +53,7 @@ def list_(as_json: bool) -> None:
     rows = [_row(k, name, path) for k in _SHOWN for name, path in assets.available(k).items()]
     if as_json:
         for row in rows:
-            click.echo(json.dumps(asdict(row), ensure_ascii=False))
+            click.echo(_json(asdict(row)))
     elif rows:
         _print_table(rows)
     else:
@@ -69,19 +70,23 @@ def show(name: str, as_json: bool) -> None:
     kind, folder = _found(name)
     lock = assets.verify(folder)
     if as_json:
-        told = {"name": folder.name, "kind": kind, "path": str(folder), **asdict(lock)}
-        click.echo(json.dumps(told, ensure_ascii=False, indent=1))
+        files = {file: asdict(entry) for file, entry in lock.files.items()}
+        told = {"name": folder.name, "kind": kind, "path": str(folder), "files": files,
+                "licence": lock.licence, "data": lock.data, "tools": lock.tools,
+                "facts": lock.facts}  # fmt: skip
+        click.echo(_json(told))
         return
-    card = folder / assets.CARD
-    if card.is_file():
-        click.echo(card.read_text(encoding="utf-8", errors="replace").rstrip() + "\n")
-    click.echo(f"{kind}: {folder} ({lock.bytes / 1e6:.1f} MB, whole)")
+    if card := assets.card_text(folder).rstrip():
+        for line in card.splitlines():
+            click.echo(" ".join(map(printable, line.expandtabs().split(" "))))
+        click.echo()
+    click.echo(printable(f"{kind}: {folder} ({lock.bytes / 1e6:.1f} MB, whole)"))
     for file, entry in lock.files.items():
-        click.echo(f"  {entry.sha256}  {entry.bytes:>10}  {file}")
+        click.echo(f"  {entry.sha256}  {entry.bytes:>10}  {printable(file)}")
     for key, value in {"licence": lock.licence, "data": lock.data, "tools": lock.tools,
                        **lock.facts}.items():  # fmt: skip
         if value:
-            click.echo(f"{key}: {_short(value)}")
+            click.echo(printable(f"{key}: {_short(value)}"))
 
 
 @models.command()
@@ -117,15 +122,21 @@ def _short(value: object) -> str:
     return text if len(text) <= 400 else f"{text[:400]}... (all of it: --json)"
 
 
+def _json(value: object) -> str:
+    """In one line; all but ASCII escaped where a terminal would obey it or could not show it."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
+
+
 def _row(kind: assets.Kind, name: str, folder: Path) -> _Row:
     card = assets.card_line(folder)
     try:
         lock = assets.verify(folder)
     except AssetError as error:
-        click.echo(f"ensemble-htr: error: {error}", err=True)
+        click.echo(printable(f"ensemble-htr: error: {error}"), err=True)
         return _Row(name, kind, None, None, False, card, str(folder))
     parameters = lock.facts.get("parameters")
-    count = parameters if isinstance(parameters, int) else None
+    count = parameters if isinstance(parameters, int) and abs(parameters) < 1e15 else None
     return _Row(name, kind, count, lock.bytes, True, card, str(folder))
 
 

@@ -153,6 +153,34 @@ def test_an_interruption_says_what_is_kept(
     assert capfd.readouterr().err == f"interrupted{told}\n"
 
 
+@pytest.mark.parametrize("missing", [("torch", "PyTorch"), ("cv2", "OpenCV")])
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (("train", "recipe.toml"), "train"),
+        (("finetune", "lines", "-o", "mine"), "recognize"),
+        (("models", "export", "default", "-o", "light"), "train"),
+    ],
+)
+def test_a_library_that_is_missing_is_named(
+    arguments: tuple[str, ...], extra: str, missing: tuple[str, str], tmp_path: Path
+) -> None:
+    """In a process of its own, where nothing is imported yet."""
+    module, library = missing
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from ensemble_htr.cli.main import main; main({arguments!r})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    advice = f"needs {library}, which is not installed: run pip install 'ensemble-htr[{extra}]'\n"
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.endswith(advice) and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_traceback_on_demand(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

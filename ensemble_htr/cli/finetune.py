@@ -32,9 +32,12 @@ def finetune(
     Interrupt it as you like: the same command goes on. Then: transcribe --model ./NEWMODEL.
     """
     from ensemble_htr.cli.main import names_argument, when_interrupted
+    from ensemble_htr.cli.needs import needs
     from ensemble_htr.pipeline import PipelineOptions
-    from ensemble_htr.train.finetune import WORK, TuneOptions
-    from ensemble_htr.train.finetune import finetune as run
+
+    with needs("recognize", "tuning a model"):
+        from ensemble_htr.train.finetune import WORK, TuneOptions
+        from ensemble_htr.train.finetune import finetune as run
 
     only = names_argument("--recognizers", recognizers)
     options = PipelineOptions(model, language=language)

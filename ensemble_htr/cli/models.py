@@ -99,7 +99,10 @@ def export(name: str, output: Path) -> None:
     The exported ensemble is a model like any other (transcribe --model ./FOLDER), read without
     torch. A network that differs from its original by more than 1e-4 is refused.
     """
-    from ensemble_htr.train.export import export as run
+    from ensemble_htr.cli.needs import needs
+
+    with needs("train", "exporting networks"):
+        from ensemble_htr.train.export import export as run
 
     for path in run(name, output, lambda line: click.echo(line, err=True)):
         click.echo(path)

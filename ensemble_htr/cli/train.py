@@ -36,8 +36,11 @@ def train(
     minutes: float | None,
 ) -> None:
     """Train the recognizer that RECIPE describes; interrupt and --resume as you like."""
-    from ensemble_htr.train.verb import make_pack
-    from ensemble_htr.train.verb import train as run
+    from ensemble_htr.cli.needs import needs
+
+    with needs("train", "training"):
+        from ensemble_htr.train.verb import make_pack
+        from ensemble_htr.train.verb import train as run
 
     root = data or Path(os.environ.get("ENSEMBLE_HTR_DATA", "../shared/data"))
     if pack is not None:

@@ -1,0 +1,24 @@
+"""Libraries that commands need and that not every installation has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ensemble_htr.errors import MissingDependencyError
+
+__all__ = ["needs"]
+
+_LIBRARIES = {"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"}
+
+
+@contextmanager
+def needs(extra: str, purpose: str) -> Iterator[None]:
+    """Around imports: raises `MissingDependencyError` for one of our optional libraries that is not
+    installed, which ``extra`` brings."""
+    try:
+        yield
+    except ImportError as error:
+        if (library := _LIBRARIES.get(error.name or "")) is None:
+            raise
+        raise MissingDependencyError(library, extra, purpose) from None

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ensemble_htr import __version__
+from ensemble_htr.assets import resolve
 from ensemble_htr.cli import main as root
 from ensemble_htr.errors import AssetError, UsageError
 
@@ -165,8 +166,18 @@ def test_an_interruption_says_what_is_kept(
 def test_a_library_that_is_missing_is_named(
     arguments: tuple[str, ...], extra: str, missing: tuple[str, str], tmp_path: Path
 ) -> None:
+    _lacking(*missing, arguments, extra, tmp_path)
+
+
+def test_a_preview_needs_a_library(tmp_path: Path) -> None:
+    page = resolve("sample", "letter", check=False) / "page.xml"
+    _lacking("cv2", "OpenCV", ("preview", str(page)), "recognize", tmp_path)
+
+
+def _lacking(
+    module: str, library: str, arguments: tuple[str, ...], extra: str, tmp_path: Path
+) -> None:
     """In a process of its own, where nothing is imported yet."""
-    module, library = missing
     code = (
         f"import sys; sys.modules[{module!r}] = None\n"
         f"from ensemble_htr.cli.main import main; main({arguments!r})"

@@ -14,8 +14,8 @@ _LIBRARIES = {"torch": "PyTorch", "cv2": "OpenCV", "safetensors": "safetensors"}
 
 @contextmanager
 def needs(extra: str, purpose: str) -> Iterator[None]:
-    """Around imports: raises `MissingDependencyError` for one of our optional libraries that is not
-    installed, which ``extra`` brings."""
+    """Raises `MissingDependencyError` where the block imports one of our optional libraries, which
+    ``extra`` brings, and it is not installed."""
     try:
         yield
     except ImportError as error:

@@ -27,6 +27,8 @@ def preview(source: Path, output: Path | None, model: str, number: int, segmente
     line step. Steps that the model has off are shown too, marked as off: [preprocess] in its
     model.toml switches them.
     """
+    from ensemble_htr.cli.needs import needs
     from ensemble_htr.preview import preview as run
 
-    click.echo(run(source, output, model, number, segmenter))
+    with needs("recognize", "a preview"):
+        click.echo(run(source, output, model, number, segmenter))

@@ -39,6 +39,7 @@ __all__ = [
     "read_lock",
     "resolve",
     "sha256_file",
+    "unknown",
     "verify",
     "write_lock",
 ]
@@ -79,26 +80,32 @@ class Lock:
 
 
 def resolve(kind: Kind, name: str, *, check: bool = True, near: Path | None = None) -> Path:
-    """The folder (or, for an explicit path, file) called ``name``; see the module for the order.
+    """The folder called ``name``; see the module for the order. The path of a ``model.toml``
+    means its folder.
 
     With ``check`` its files are compared with its lock; a product on a shelf must have one, a
     folder given by its path or carried by the product ``near`` may do without. Raises `UsageError`
-    for an unknown name (with the choices), `AssetError` if the product is not what its lock says.
+    for an unknown name (with the choices) and for a file, `AssetError` for a path where there is
+    nothing, or if the product is not what its lock says.
     """
     path = _explicit(kind, name)
     if path is None and near is not None and name not in _NO_NAMES:
         own = near / kind / name
-        path = own if own.is_dir() else None
+        path = own if os.path.isdir(own) else None
     given = path is not None
     if path is None:
-        path = next((p for p in _candidates(kind, name) if p.is_dir()), None)
+        path = next((p for p in _candidates(kind, name) if os.path.isdir(p)), None)
     if path is None:
-        choices = did_you_mean(name, available(kind))
-        here = f"; for the one in this directory write ./{name}" if Path(name).exists() else ""
-        raise UsageError(f"no {_noun(kind)} called '{name}'{choices}{here}")
-    if check and path.is_dir() and (not given or (path / LOCK).is_file()):
+        raise unknown(_noun(kind), name, available(kind))
+    if check and (not given or _has_lock(path)):
         verify(path)
     return path
+
+
+def unknown(what: str, name: str, choices: Iterable[str]) -> UsageError:
+    """The error for a ``name`` that no product has; ``what`` was wanted."""
+    here = f"; for the one in this directory write ./{name}" if os.path.exists(name) else ""
+    return UsageError(f"no {what} called '{name}'{did_you_mean(name, choices)}{here}")
 
 
 def available(kind: Kind) -> dict[str, Path]:
@@ -297,9 +304,13 @@ def _explicit(kind: Kind, name: str) -> Path | None:
     path = Path(name).expanduser()
     if not path.is_absolute() and not any(separator in name for separator in separators):
         return None
-    if not path.exists():
+    if os.path.isdir(path):
+        return path
+    if not os.path.exists(path):
         raise AssetError(f"{name}: no such {_noun(kind)} (a name with a '/' is taken as a path)")
-    return path
+    if kind == "models" and path.name == "model.toml":
+        return path.parent
+    raise UsageError(f"{name}: is no {_noun(kind)}; wanted a folder, as {path.parent}/")
 
 
 def _noun(kind: Kind) -> str:

@@ -20,7 +20,15 @@ from ensemble_htr.lexicon.shelf import lists_of
 from ensemble_htr.packs import Pack, load_pack, require_readable
 from ensemble_htr.types import JointOptions, SearchOptions
 
-__all__ = ["ModelConfig", "PipelineOptions", "Plan", "fingerprint", "fingerprint_of", "weights_in"]
+__all__ = [
+    "ModelConfig",
+    "PipelineOptions",
+    "Plan",
+    "fingerprint",
+    "fingerprint_of",
+    "read_model",
+    "weights_in",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ class Plan:
     @classmethod
     def of(cls, options: PipelineOptions) -> Plan:
         folder = resolve("models", options.model, check=not options.edited)
-        config = load_toml(folder / "model.toml", ModelConfig)
+        config = read_model(folder)
         near, pack = folder, None
         if options.language:
             near, pack = load_pack(options.language)
@@ -151,6 +159,19 @@ class Plan:
         lists = {**self.lexicons, **self.own_lists}
         files |= {f"lexicons/{name}": path for name, path in lists.items()}
         return {name: sha256_file(p) if p.is_file() else "" for name, p in files.items()}
+
+
+def read_model(folder: Path) -> ModelConfig:
+    """The ``model.toml`` of the ensemble in ``folder``. Raises `UsageError` for the folder of a
+    single recognizer, and what `load_toml` raises."""
+    path = folder / "model.toml"
+    if not path.exists() and weights_in(folder).is_file():
+        raise UsageError(
+            f"{folder}: is a single recognizer, not an ensemble; give an ensemble that has it, as "
+            f"--model default: with --recognizers {folder.name} it reads (transcribe, combine "
+            "--images) or learns (finetune) alone"
+        )
+    return load_toml(path, ModelConfig)
 
 
 def weights_in(folder: Path) -> Path:

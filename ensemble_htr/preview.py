@@ -19,7 +19,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ensemble_htr import registry
 from ensemble_htr.assets import resolve
-from ensemble_htr.config import load_toml
 from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.io.images import load_page
@@ -35,7 +34,7 @@ from ensemble_htr.layout.preprocess import (
 )
 from ensemble_htr.layout.rectify import page_thickness, rectify_page, whole_image
 from ensemble_htr.layout.slant import slant_of
-from ensemble_htr.pipeline import ModelConfig
+from ensemble_htr.plan import read_model
 from ensemble_htr.types import Line, Page, Point
 
 __all__ = ["preview", "render_preview"]
@@ -88,7 +87,7 @@ def preview(
         raise OutputError(f"{out}: is the input, and inputs are never overwritten; choose another")
     if out.suffix.lower() != ".png":
         raise UsageError(f"-o {out}: the picture is a PNG; wanted a name that ends in .png")
-    config = load_toml(resolve("models", model) / "model.toml", ModelConfig)
+    config = read_model(resolve("models", model))
     who = f"model {model}"
     if page.format == "image" and not page.lines:
         lines = registry.load("segmenters", segmenter)().segment(pixels)

@@ -79,6 +79,28 @@ def test_an_unknown_name_gets_the_choices() -> None:
             assets.resolve("models", odd)
 
 
+def test_a_file_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _product(tmp_path / "own")
+    (folder / "model.toml").touch()
+    assert assets.resolve("models", str(folder / "model.toml")) == folder
+    monkeypatch.chdir(folder)
+    assert assets.resolve("models", "./model.toml") == Path()
+    with pytest.raises(UsageError, match=r"w\.bin: is no model; wanted a folder, as .*/own/$"):
+        assets.resolve("models", str(folder / "w.bin"))
+    with pytest.raises(UsageError, match=r"model\.toml: is no language pack; wanted a folder"):
+        assets.resolve("packs", "./model.toml")
+    (folder / "w.bin").write_bytes(b"wEights")
+    with pytest.raises(AssetError, match="the file was changed"):
+        assets.resolve("models", "./model.toml")
+
+
+def test_a_name_that_no_file_can_have_is_unknown(home: Path) -> None:
+    with pytest.raises(UsageError, match="no model called"):
+        assets.resolve("models", "x" * 300, near=home)
+    with pytest.raises(AssetError, match="no such model"):
+        assets.resolve("models", "./" + "x" * 300)
+
+
 def test_a_folder_by_path_may_do_without_a_lock(home: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

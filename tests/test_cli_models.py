@@ -84,3 +84,27 @@ def test_a_shown_card_commands_nothing(home: Path, here: Here) -> None:
     (folder / "card.md").write_bytes(b"#" * (4 << 20) + b"\n")
     code, _, err = here("models", "show", "loud")
     assert code == 1 and "card.md: cannot be read: it is larger than 4 MiB" in err
+
+
+def test_one_name_of_several_kinds(
+    home: Path, here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = [_product(home / kind / "mine", f"# {kind}\n") for kind in ("lm", "packs")]
+    code, out, _ = here("models", "show", "mine")
+    assert code == 0 and out.startswith("# lm\n\nlm: ")
+    assert f"w.bin\n\n# packs\n\npacks: {folders[1]} (" in out
+    code, out, _ = here("models", "show", "mine", "--json")
+    assert [json.loads(line)["kind"] for line in out.splitlines()] == ["lm", "packs"]
+    code, out, _ = here("models", "show", "packs/mine")
+    assert code == 0 and out.startswith("# packs\n") and "# lm" not in out
+    assert here("models", "show", str(folders[0]))[1].startswith("# lm\n\nfolder: ")
+
+    monkeypatch.chdir(tmp_path / "lm")
+    assert here("models", "show", "./mine")[0] == 0
+    assert here("models", "show", "lm/mine")[1].startswith("# lm\n")
+    code, _, err = here("models", "show", "packs/mien")
+    assert code == 2 and "no language pack called 'mien'; did you mean 'mine'?" in err
+    (tmp_path / "lm" / "here").mkdir()
+    code, _, err = here("models", "show", "here")
+    assert code == 2 and "no product called 'here'" in err
+    assert err.endswith("; for the one in this directory write ./here\n")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
 
 from ensemble_htr import assets
-from ensemble_htr.errors import AssetError, UsageError, did_you_mean, printable
+from ensemble_htr.errors import AssetError, printable
 
 __all__ = ["models"]
 
@@ -63,11 +65,23 @@ def list_(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Kind, path and lock as one JSON object.")
+@click.argument("name", metavar="NAME|KIND/NAME|FOLDER")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Kind, path and lock, one JSON object a line."
+)
 def show(name: str, as_json: bool) -> None:
-    """Print card, files, hashes and facts of NAME: any product, or a folder with a lock."""
-    kind, folder = _found(name)
+    """Print card, files, hashes and facts of a product, or of a folder with a lock.
+
+    Of several products of one NAME all are shown; KIND/NAME is the one of a kind, as in
+    lm/fr-archive. A folder is given by its path, as ./mine.
+    """
+    for number, (kind, folder) in enumerate(_found(name)):
+        if number and not as_json:
+            click.echo()
+        _show(kind, folder, as_json)
+
+
+def _show(kind: str, folder: Path, as_json: bool) -> None:
     lock = assets.verify(folder)
     if as_json:
         files = {file: asdict(entry) for file, entry in lock.files.items()}
@@ -108,16 +122,19 @@ def export(name: str, output: Path) -> None:
         click.echo(path)
 
 
-def _found(name: str) -> tuple[str, Path]:
-    """The kind and the folder of a product: models before language models before lists."""
-    if "/" in name or Path(name).is_absolute():
-        return "folder", assets.resolve("models", name)
+def _found(name: str) -> Sequence[tuple[str, Path]]:
+    """The kind and the folder of the product KIND/NAME, of all called NAME, or of a folder."""
     known = {kind: assets.available(kind) for kind in _SHOWN}
-    for kind, products in known.items():
-        if name in products:
-            return kind, products[name]
-    names = {each for products in known.values() for each in products}
-    raise UsageError(f"no product called '{name}'{did_you_mean(name, names)}")
+    for kind in _SHOWN:
+        one = name.removeprefix(f"{kind}/")
+        if one != name and "/" not in one and (one in known[kind] or not os.path.exists(name)):
+            return [(kind, assets.resolve(kind, one, check=False))]
+    if "/" in name or Path(name).is_absolute():
+        return [("folder", assets.resolve("models", name, check=False))]
+    found = [(kind, products[name]) for kind, products in known.items() if name in products]
+    if not found:
+        raise assets.unknown("product", name, {n for products in known.values() for n in products})
+    return found
 
 
 def _short(value: object) -> str:

@@ -42,6 +42,7 @@ _FIRST_MARK = "\u0300"  # no character below combines with another
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _STRUCK = re.compile(r"<[^<>]*>|>[^<>]*<")
 _STRIKES = str.maketrans(dict.fromkeys("<>", ""))
+_UNREAD = "\ufdd0"  # no character (Unicode says so), and no rule but that of struck text drops it
 _SETTLED = 16  # rounds; struck text may stand in struck text
 
 
@@ -99,8 +100,11 @@ class Profile:
         return graphemes(text) if self.unit == "grapheme" else tuple(text)
 
     def scorable(self, text: str) -> bool:
-        """Whether a reference text may be scored or trained on."""
-        return self.unread is None or self.unread not in text
+        """Whether a reference text, as it was transcribed, may be scored or trained on: whether
+        ``apply`` leaves nothing of it that is unread, in whatever case or form."""
+        if not self.unread or self.unread not in text:
+            return True
+        return _UNREAD not in self.apply(text.replace(self.unread, _UNREAD))
 
 
 def make_profile(name: str, description: str, rules: Rules) -> Profile:

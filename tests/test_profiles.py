@@ -56,6 +56,21 @@ def test_what_each_profile_makes_of_a_text(name: str, text: str, wanted: str) ->
     assert profile(name).apply(text) == wanted
 
 
+@pytest.mark.parametrize(
+    ("rules", "text", "scorable"),
+    [
+        (Rules(unread="XXX"), "le XXX", False),
+        (Rules(unread="XXX", case="fold"), "le XXX", False),
+        (Rules(unread="XXX", case="fold"), "chapitre xxx", True),
+        (Rules(unread="[...]", punctuation="drop"), "le [...]", False),
+        (Rules(unread="[…]", form="NFKC"), "le […]", False),
+        (Rules(unread="XXX", struck="drop"), "le <XXX> roi", True),
+    ],
+)
+def test_what_was_unread_is_so_in_whatever_form(rules: Rules, text: str, scorable: bool) -> None:
+    assert make_profile("mine", "", rules).scorable(text) is scorable
+
+
 def test_units() -> None:
     assert len(profile("nfc").tokens("q\u0303")) == 2
     assert len(profile("fr-archive").tokens("q\u0303")) == 1

@@ -33,8 +33,8 @@ def confidences(
     """
     tally = ConfidenceTally(profile)
     for wanted, record in zip(truth, match_records(truth, readings, name).found, strict=True):
-        reference = profile.apply(wanted.text)
-        if profile.scorable(reference):
+        if profile.scorable(wanted.text):
+            reference = profile.apply(wanted.text)
             read = "" if record is None else record.text
             tally.add(alignment_pairs(profile.cut(reference), profile.tokens(read)), record)
     return tally.confidences()

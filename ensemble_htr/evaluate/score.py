@@ -103,7 +103,7 @@ def score_records(
     that share no line with a system's are cut along the ground truth. With ``letters_only`` the
     overall figures are over lines whose reference holds a letter.
     """
-    wanted = [r for r in truth if profile.scorable(profile.apply(r.text))]
+    wanted = [r for r in truth if profile.scorable(r.text)]
     scored = [r for r in wanted if not letters_only or has_letter(profile.apply(r.text))]
     if not scored:
         raise InputError(f"{source}: holds no line to score under profile '{profile.name}'")

@@ -79,6 +79,13 @@ def test_lines_that_are_missing_extra_or_unread() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["fr-archive", "case-folded", "no-punctuation", "normalised"])
+def test_lines_that_nobody_could_read_are_not_scored(name: str) -> None:
+    truth = [Record("1", "Le roy"), Record("2", "XXX mot")]
+    report = score_records(truth, {"a": truth}, profile(name))
+    assert (report.lines, report.unread) == (1, 1)
+
+
 def test_letters_only() -> None:
     truth = [Record("1", "ab", doc="d"), Record("2", "12", doc="e"), Record("3", "c", doc="e")]
     system = [Record("1", "ab"), Record("2", "99"), Record("3", "d")]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from ensemble_htr.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from ensemble_htr.evaluate import Options, Report
@@ -14,7 +17,7 @@ __all__ = ["evaluate"]
 
 
 @click.command("evaluate")
-@click.argument("ground_truth", type=click.Path(path_type=Path))
+@click.argument("ground_truth")
 @click.argument("systems", metavar="SYSTEM...", nargs=-1, required=True)
 @click.option("--json", "json_file", metavar="FILE", help="Write all figures as JSON (- = stdout).")
 @click.option("--report", "report_file", metavar="FILE.html", help="Write them as one HTML file.")
@@ -27,7 +30,7 @@ __all__ = ["evaluate"]
     help="Normalisation profile; further ones stand beside the first, 'all' = every one. "
     "[fr-archive, or that of --language]",
 )
-@click.option("--language", metavar="NAME|FOLDER", help="Language pack whose profile is meant.")
+@click.option("--language", metavar="NAME|FOLDER", help="Language pack whose profile is first.")
 @click.option("--engines", metavar="NAME,...", help="Systems whose readings the others combine.")
 @click.option(
     "--lexicon",
@@ -38,7 +41,7 @@ __all__ = ["evaluate"]
 @click.option("--letters", is_flag=True, help="Score only lines whose reference holds a letter.")
 @click.option("--per-document", is_flag=True, help="Show the rates of every document.")
 def evaluate(
-    ground_truth: Path,
+    ground_truth: str,
     systems: tuple[str, ...],
     json_file: str | None,
     report_file: str | None,
@@ -59,11 +62,18 @@ def evaluate(
     """
     from ensemble_htr.evaluate import evaluate as score
 
+    truth, named = _path(ground_truth, ground_truth), [_system(s) for s in systems]
     if not profiles or profiles[0] == "all":
         profiles = (_profile_of(language), *profiles)
-    options = _options(ground_truth, profiles, engines, lexicon)
-    named = [_system(s) for s in systems]
-    report = score(ground_truth, named, profiles[0], letters, options=options)
+    elif language:
+        raise UsageError("--language and --profile both say which profile is first: give one")
+    options = _options(truth, profiles, engines, lexicon)
+    own = [Path(name) for name in profiles if Path(name).is_file()]
+    _require_outputs(
+        {"--json": json_file, "--tsv": tsv_file, "--report": report_file},
+        [truth, *(s if isinstance(s, Path) else s[1] for s in named), *lexicon, *own],
+    )
+    report = score(truth, named, profiles[0], letters, options=options)
     for notice in report.notices:
         click.echo(notice, err=True)
     _write(report, options, json_file, tsv_file, report_file)
@@ -82,16 +92,45 @@ def _profile_of(language: str | None) -> str:
 def _options(
     ground_truth: Path, profiles: tuple[str, ...], engines: str | None, lexicon: tuple[Path, ...]
 ) -> Options:
+    from ensemble_htr.cli.main import names_argument
     from ensemble_htr.evaluate import Options, facts_of, find_profile, read_lexicon
     from ensemble_htr.text import PROFILES
 
     names = tuple(PROFILES) if "all" in profiles[1:] else profiles[1:]
+    first, *beside = (find_profile(n) for n in dict.fromkeys((profiles[0], *names)))
+    for number, form in enumerate(beside):
+        if form.name in {first.name, *(other.name for other in beside[:number])}:
+            raise UsageError(f"two profiles are called '{form.name}': give each a name of its own")
     return Options(
-        beside=tuple(find_profile(n) for n in dict.fromkeys(names) if n != profiles[0]),
-        engines=tuple(e.strip() for e in (engines or "").split(",") if e.strip()),
+        beside=tuple(beside),
+        engines=names_argument("--engines", engines) or (),
         lexicon=read_lexicon(lexicon),
         facts=facts_of(ground_truth),
     )
+
+
+def _require_outputs(outputs: Mapping[str, str | None], inputs: Iterable[Path]) -> None:
+    """Before anything is scored: every output a file of its own, none of them an input."""
+    from ensemble_htr.io.readings import record_files
+
+    given = {option: name for option, name in outputs.items() if name is not None}
+    taken: dict[str | Path, str] = {}
+    for option, name in given.items():
+        if name != "-" and Path(name).is_dir():
+            raise OutputError(f"{name or '.'}: is a folder; {option} wants the name of a file")
+        place = name if name == "-" else Path(name).resolve()
+        if place in taken:
+            raise UsageError(
+                f"{taken[place]} and {option} both write to '{name}': give each its own"
+            )
+        taken[place] = option
+    there = {option: Path(n) for option, n in given.items() if n != "-" and Path(n).is_file()}
+    for file in (f for path in inputs if there and path.exists() for f in record_files(path)):
+        for option, out in there.items():
+            if out.samefile(file):
+                raise OutputError(
+                    f"{out}: is an input and would be overwritten; give {option} another file"
+                )
 
 
 def _write(
@@ -122,4 +161,13 @@ def _write(
 def _system(argument: str) -> Path | tuple[str, Path]:
     """``NAME=PATH`` unless a file of that very name exists."""
     name, equals, path = argument.partition("=")
-    return (name, Path(path)) if equals and name and not Path(argument).exists() else Path(argument)
+    if equals and name and not Path(argument).exists():
+        return name, _path(path, argument)
+    return _path(argument, argument)
+
+
+def _path(name: str, argument: str) -> Path:
+    """An empty name (a shell's variable that is not set) does not mean the working directory."""
+    if not name:
+        raise UsageError(f"'{argument}' names no file or folder")
+    return Path(name)

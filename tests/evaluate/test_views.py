@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ensemble_htr.cli.evaluate import evaluate as command
-from ensemble_htr.errors import InputError, UsageError
+from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.evaluate import evaluate, to_json, to_text
 
 
@@ -108,6 +108,49 @@ def test_bad_calls_say_what_is_wrong(places: tuple[Path, Path, Path]) -> None:
         assert isinstance(run.exception, kind)
         assert "\n" not in str(run.exception)
     assert CliRunner().invoke(command, [truth]).exit_code == 2
+
+
+def test_no_output_takes_the_place_of_an_input_or_of_another(
+    places: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    truth, good, _ = map(str, places)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    new, again = str(tmp_path / "new.txt"), str(tmp_path / "." / "new.txt")
+    linked = tmp_path / "linked"
+    linked.symlink_to(places[0])
+    for arguments, kind, said in (
+        (["--json", truth], OutputError, "is an input and would be overwritten; give --json"),
+        (["--tsv", good], OutputError, "is an input"),
+        (["--report", str(linked)], OutputError, "is an input"),
+        (["--json", new, "--report", again], UsageError, "--json and --report both write to"),
+        (["--json", "-", "--tsv", "-"], UsageError, "--json and --tsv both write to '-'"),
+        (["--json", new, "--report", str(tmp_path)], OutputError, "is a folder; --report wants"),
+    ):
+        run = CliRunner().invoke(command, [truth, good, *arguments])
+        assert isinstance(run.exception, kind) and said in str(run.exception)
+        assert run.stdout == ""
+    linked.unlink()
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_no_option_is_dropped_without_a_word(
+    places: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    truth, good, _ = map(str, places)
+    mine = [tmp_path / "one.toml", tmp_path / "two.toml"]
+    for path in mine:
+        path.write_text('name = "mine"\n')
+    both = [word for path in mine for word in ("--profile", str(path))]
+    for arguments, said in (
+        ([truth, good, "--language", "fr-archive", "--profile", "nfc"], "--language and --profile"),
+        ([truth, good, *both], "two profiles are called 'mine'"),
+        ([truth, good, "--engines", ","], "--engines names nothing"),
+        ([truth, "a="], "'a=' names no file or folder"),
+        ([truth, ""], "'' names no file or folder"),
+        (["", good], "'' names no file or folder"),
+    ):
+        run = CliRunner().invoke(command, arguments)
+        assert isinstance(run.exception, UsageError) and said in str(run.exception)
 
 
 def test_a_terminal_is_never_told_what_to_do(tmp_path: Path) -> None:

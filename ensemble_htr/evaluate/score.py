@@ -8,9 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ensemble_htr.errors import InputError, UsageError, did_you_mean, printable
+from ensemble_htr.errors import InputError, UsageError, did_you_mean
 from ensemble_htr.evaluate.ensemble import EnsembleTally
 from ensemble_htr.evaluate.groups import Facts, facts_of
+from ensemble_htr.evaluate.notices import (
+    cluster_notices,
+    copies,
+    count_of,
+    key_of,
+    notices_of,
+    place_of,
+)
 from ensemble_htr.evaluate.pages import recut, unordered
 from ensemble_htr.evaluate.profiles import find_profile
 from ensemble_htr.evaluate.report import (
@@ -44,8 +52,6 @@ from ensemble_htr.metrics.intervals import METHOD
 from ensemble_htr.text import Profile, has_letter
 
 __all__ = ["Options", "evaluate", "score_records"]
-
-_TOO_FEW = 10  # clusters
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ def score_records(
         raise UsageError(f"no system is called '{unknown[0]}'{did_you_mean(unknown[0], systems)}")
     notices = []
     if unread := len(truth) - len(wanted):
-        notices.append(f"{source}: {_lines(unread)} with {profile.unread} not scored")
+        notices.append(f"{source}: {count_of(unread)} with {profile.unread} not scored")
     pages: dict[str, list[Record]] = {}
     for record in truth:
         pages.setdefault(record.page, []).append(record)
@@ -123,10 +129,10 @@ def score_records(
     found: list[SystemReport] = []
     for name, (matching, cut) in matched.items():
         found.append(work.system(name, matching.extra, cut, found[:1], statistics))
-        notices += _notices(found[-1])
-    notices += _alike(found, source)
+        notices += notices_of(found[-1])
+    notices += copies(found, source)
     if found:
-        notices += _cluster_notices(found[0], source)
+        notices += cluster_notices(found[0], source)
     return Report(
         profile=profile.name,
         profile_description=profile.description,
@@ -159,7 +165,7 @@ def _matched(
     if readings and all(r is None for r in whole.found):
         raise InputError(
             f"{name}: none of its {len(readings)} lines is in {source}: its ids are like "
-            f"{_key(readings[0])}, wanted are ids like {_key(truth[0])}"
+            f"{key_of(readings[0])}, wanted are ids like {key_of(truth[0])}"
         )
     here = {id(t): r for t, r in zip(truth, whole.found, strict=True)}
     return Matching(tuple(here[id(r)] for r in wanted), whole.extra), cut
@@ -251,8 +257,8 @@ class _Evaluation:
             no_letters=statistics.scores([line for line in every if not line.letters]),
             documents=by_document,
             lines=tuple(every),
-            missing=tuple(_name(line.page, line.id) for line in every if line.missing),
-            extra=tuple(_key(record) for record in extra),
+            missing=tuple(place_of(line.page, line.id) for line in every if line.missing),
+            extra=tuple(key_of(record) for record in extra),
             difference=statistics.difference(name, every, first[0], self.letters_only)
             if first
             else None,
@@ -311,74 +317,6 @@ def _beside(
     }
     rates = {n: c.edits / max(1, c.over(form.denominator)) for n, c in totals.items()}
     return ProfileScore(form.name, form.description, totals, rates)
-
-
-def _cluster_notices(system: SystemReport, source: str) -> list[str]:
-    scores = system.overall
-    if scores.unit != "document":
-        return [
-            f"{source}: only one document: the intervals are over {scores.unit}s, and say "
-            "nothing of other documents"
-        ]
-    if scores.clusters < _TOO_FEW:
-        return [
-            f"{source}: only {scores.clusters} documents: the intervals are wide and rough, and "
-            "other documents may well lie outside them"
-        ]
-    return []
-
-
-def _alike(systems: Sequence[SystemReport], source: str) -> list[str]:
-    """Systems whose readings are copies: of the ground truth, or of one another."""
-    notices = []
-    for system in systems:
-        if all(line.reading == line.reference for line in system.lines):
-            notices.append(f"{system.name}: reads every line as {source} does; is it a copy?")
-    for one, two in itertools.combinations(systems, 2):
-        pairs = zip(one.lines, two.lines, strict=True)
-        if all(a.reading == b.reading for a, b in pairs):
-            notices.append(f"{one.name} and {two.name} read every line the same; is one a copy?")
-    return notices
-
-
-def _notices(system: SystemReport) -> list[str]:
-    notices = []
-    if cut := system.unordered.recut:
-        count = "1 page" if len(cut) == 1 else f"{len(cut)} pages"
-        notices.append(
-            f"{system.name}: {count} with no line id of the ground truth, aligned as one text "
-            f"each: {_few(cut)}"
-        )
-    if system.missing:
-        notices.append(
-            f"{system.name}: {_lines(len(system.missing))} of {len(system.lines)} missing, scored "
-            f"as empty: {_few(system.missing)}"
-        )
-    if system.extra:
-        notices.append(
-            f"{system.name}: {_lines(len(system.extra))} not in the ground truth, not scored: "
-            f"{_few(system.extra)}"
-            + ("; lines are found by their ids, are these others?" if system.missing else "")
-        )
-    return notices
-
-
-def _lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count} lines"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(printable(name, 80) for name in names[:3]) + (
-        ", ..." if len(names) > 3 else ""
-    )
-
-
-def _name(page: str, line: str) -> str:
-    return f"{page}/{line}" if page else line
-
-
-def _key(record: Record) -> str:
-    return _name(record.page, record.id)
 
 
 def _named(systems: Sequence[Path | tuple[str, Path]]) -> dict[str, Path]:

@@ -124,7 +124,8 @@ def verdict(
         unit, count = units
         least = 2.0 ** (1 - count)  # of two-sided sign flips
         if count and least > 1 - LEVEL and not cer.low <= 0.0 <= cer.high:
-            figures += f", which is never below {least:.3g} with {count} {unit}s: give more"
+            many = f"{count} {unit}" + "s" * (count > 1)
+            figures += f", which is never below {least:.3g} with {many}: give more"
         return f"These documents cannot tell {name} from {other}: {figures}."
     return (
         f"{name} is {'better' if cer.value < 0 else 'worse'} than {other} on these documents: "

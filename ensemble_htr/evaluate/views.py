@@ -113,7 +113,8 @@ def _rates(report: Report) -> str:
     for s in report.systems:
         bare = _percent(s.no_letters.cer.value) if s.no_letters.lines else "-"
         right = _percent(s.overall.right / max(1, s.overall.lines))
-        columns = (_with_interval(e) for e in (s.overall.cer, s.overall.wer, s.letters.cer))
+        columns = [_with_interval(s.overall.cer), _with_interval(s.overall.wer)]
+        columns.append(_with_interval(s.letters.cer) if s.letters.lines else ("-", ""))
         rows.append([s.name, *(cell for pair in columns for cell in pair), bare, right])
     first = report.systems[0] if report.systems else None
     if first is not None:
@@ -127,7 +128,8 @@ def _differences(report: Report) -> str:
     rows = [[f"minus {report.systems[0].name}, in points", "CER", "", "WER", "", "CER letters", ""]]
     for s in report.systems:
         if (d := s.difference) is not None:
-            columns = (_with_interval(e, "+") for e in (d.cer, d.wer, d.letters_cer))
+            columns = [_with_interval(d.cer, "+"), _with_interval(d.wer, "+")]
+            columns.append(_with_interval(d.letters_cer, "+") if s.letters.lines else ("-", ""))
             rows.append([s.name, *(cell for pair in columns for cell in pair)])
     verdicts = [s.difference.verdict for s in report.systems if s.difference is not None]
     return "\n".join([_table(rows), *verdicts])

@@ -254,6 +254,9 @@ def test_a_test_that_can_never_tell_says_so() -> None:
     told = verdict("b", "a", sure, 0.125, ("document", 4))
     assert told.startswith("These documents cannot tell b from a")
     assert told.endswith("p = 0.125, which is never below 0.125 with 4 documents: give more.")
+    assert verdict("b", "a", sure, 1.0, ("line", 1)).endswith(
+        "never below 1 with 1 line: give more."
+    )
     assert "never" not in verdict("b", "a", sure, 0.2, ("document", 9))
     assert "better" not in verdict("b", "a", sure, 0.01, ("document", 9))
 

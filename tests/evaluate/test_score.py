@@ -112,7 +112,19 @@ def test_intervals_resample_the_coarsest_unit(
     truth = [Record(str(i), "abc", page, doc) for i, (doc, page) in enumerate(places)]
     report = scored(truth, a=truth)
     assert (report.systems[0].overall.unit, report.systems[0].overall.clusters) == (unit, clusters)
-    assert any("only one document" in n for n in report.notices) == (unit != "document")
+    told = "only 2 documents" if unit == "document" else "only one document"
+    assert any((told if clusters > 1 else "only one line") in n for n in report.notices)
+
+
+def test_ids_that_mean_other_lines_are_told() -> None:
+    texts = ["le registre", "de la ville", "par devant nous", "fait a paris"]
+    truth = [Record(str(i), t, "p") for i, t in enumerate(texts)]
+    told = "do its ids mean the same lines?"
+    moved = [Record(str(i), t, "p") for i, t in enumerate(["page 12", *texts])]
+    (notice,) = [n for n in scored(truth, a=moved).notices if told in n]
+    assert notice.startswith("a: its lines are like other lines of their pages: CER 87.8% as they")
+    bad = [Record(str(i), "xxxx" + t[8:], "p") for i, t in enumerate(texts)]
+    assert not any(told in n for n in scored(truth, a=bad).notices)
 
 
 def test_agreement_of_pairs() -> None:

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 
 from ensemble_htr.cli.evaluate import evaluate as command
 from ensemble_htr.errors import InputError, OutputError, UsageError
-from ensemble_htr.evaluate import evaluate, to_json, to_text
+from ensemble_htr.evaluate import evaluate, score_records, to_json, to_text
+from ensemble_htr.io.records import Record
+from ensemble_htr.text import profile
 
 
 @pytest.fixture
@@ -74,6 +76,13 @@ def test_the_table_names_its_terms(places: tuple[Path, Path, Path]) -> None:
     table = text[text.index("per cent") :]
     assert max(map(len, table.splitlines())) < 200
     assert "wills" not in to_text(report)
+
+
+def test_rates_of_no_line_are_no_rates() -> None:
+    truth, read = ([Record(str(i), t) for i, t in enumerate(x)] for x in (("12", "3"), ("12", "4")))
+    report = score_records(truth, {"a": truth, "b": read}, profile("nfc"))
+    table = [line.split() for line in to_text(report).splitlines() if line.startswith("b ")]
+    assert table[0][7] == table[1][7] == "-"
 
 
 def test_the_command(places: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class EnsembleTally:
     total: int
     alone: Counter[str] = field(default_factory=Counter)
     never: int = 0
-    reference: int = 0  # tokens of the profile's denominator, of all lines
+    reference: int = 0  # tokens of all lines
     best_edits: int = 0
     words: int = 0
     lost_words: int = 0
@@ -69,8 +69,8 @@ class EnsembleTally:
         self.oracle_edits += oracle_distance(network, wanted)
 
     def ensemble(self, rates: Mapping[str, float]) -> Ensemble:
-        """``rates`` are the CER of all systems; those that are no engines are measured by the
-        gap between the best engine and the oracle."""
+        """``rates`` are the edits of all systems over the reference; those that are no engines are
+        measured by the gap between the best engine and the oracle."""
         engines = tuple(Engine(name, rates[name], self.alone[name]) for name in self.engines)
         oracle = self.oracle_edits / max(1, self.sampled_reference)
         best = min(engine.cer for engine in engines)

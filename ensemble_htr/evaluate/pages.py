@@ -38,7 +38,9 @@ def unordered(
     key = {page: (doc, page) for doc, page in pages}
     for record in extra:
         if record.page in names:
-            pages[key[record.page]][1].append(profile.apply(record.text))
+            place = record.doc, record.page  # documents may have pages of one name
+            read = pages[place if place in pages else key[record.page]][1]
+            read.append(profile.apply(record.text))
     hits = words = read_words = edits = characters = 0
     large = False
     for wanted, read in pages.values():

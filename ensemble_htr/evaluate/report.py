@@ -225,7 +225,8 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """What the engines together could give, as error rates of the lines of ``overall``.
+    """What the engines together could give, as error rates of the lines of ``overall``, always
+    over the reference: paths through a network have no alignment whose length could be taken.
 
     ``gap_closed`` is, by system, the share of the way from the best engine to the oracle of the
     network (1 = there, below 0 = worse than the best engine).

@@ -146,7 +146,7 @@ def score_records(
         systems=tuple(found),
         pairs=work.pairs({s.name: s for s in found}, statistics),
         beside=tuple(_beside(p, wanted, matched, scored) for p in options.beside),
-        ensemble=work.ensemble({s.name: s.overall.cer.value for s in found}),
+        ensemble=work.ensemble({s.name: s.overall.characters.rate for s in found}),
         notices=tuple(notices),
     )
 

@@ -99,8 +99,9 @@ def _heading(report: Report) -> str:
     ]
     if report.systems:
         scores = report.systems[0].overall
+        aligned = "" if report.denominator == "reference" else "of the alignments: reference of "
         text += [
-            f"denominators  {scores.characters.reference:,} characters (CER), "
+            f"denominators  {aligned}{scores.characters.reference:,} characters (CER), "
             f"{scores.words.reference:,} words (WER)",
             f"intervals     {report.level:.0%}, over {scores.clusters:,} "
             f"{scores.unit}{'' if scores.clusters == 1 else 's'}: {report.method}",
@@ -208,7 +209,8 @@ def _beside(report: Report) -> str:
 def _ensemble(report: Report) -> str:
     e = report.ensemble
     assert e is not None
-    rows = [["engines", "CER %", "right alone (characters)"]]
+    over = "" if report.denominator == "reference" else " of the reference"
+    rows = [["engines", f"CER{over} %", "right alone (characters)"]]
     rows += [[engine.name, _percent(engine.cer), f"{engine.alone:,}"] for engine in e.engines]
     rows += [
         ["plain vote", _percent(e.vote), ""],

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ensemble_htr.errors import InputError
+from ensemble_htr.errors import InputError, printable
 from ensemble_htr.io.ctm import read_ctm
 from ensemble_htr.io.documents import document_of
 from ensemble_htr.io.finding import list_files, page_stem
@@ -40,6 +40,12 @@ def load_records(path: Path) -> list[Record]:
     records = [record for record in iter_records(path) if not record.silent]
     twice = [key for key, n in Counter((r.page, r.id) for r in records).items() if n > 1]
     if twice:
+        files = [f for f in record_files(path) if f.stem == twice[0][0]]
+        if len(files) > 1:
+            raise InputError(
+                f"{files[0]} and {files[1]}: pages of one name with a line id "
+                f"'{printable(twice[0][1], 80)}' each; rename one, or take one folder at a time"
+            )
         raise twice_error(path, *twice[0])
     return records
 

@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 
 from ensemble_htr.cli.evaluate import evaluate
 from ensemble_htr.errors import InputError, UsageError
-from ensemble_htr.evaluate import Options, confidences, facts_of, read_lexicon, score_records
+from ensemble_htr.evaluate import (
+    Options,
+    confidences,
+    facts_of,
+    read_lexicon,
+    score_records,
+    to_text,
+)
 from ensemble_htr.evaluate.groups import Facts, LineFacts
 from ensemble_htr.evaluate.statistics import verdict
 from ensemble_htr.evaluate.words import WordTally, word_kinds
 from ensemble_htr.io.records import Record
 from ensemble_htr.metrics import Counts, Estimate, alignment_pairs
-from ensemble_htr.text import PROFILES, graphemes, profile
+from ensemble_htr.text import PROFILES, Rules, graphemes, make_profile, profile
 
 ARCHIVE = profile("fr-archive")
 LINE = st.text("aBé 1|^\u0627\U00010348", max_size=8).map(lambda t: unicodedata.normalize("NFC", t))
@@ -247,6 +254,23 @@ def test_lines_of_other_ids_are_told() -> None:
     notices = score_records(truth, {"some": some, "none": none}, profile("nfc")).notices
     assert any("p/x1; lines are found by their ids" in n for n in notices)
     assert any(n.startswith("none: 1 page with no line id of the ground truth") for n in notices)
+
+
+def test_oracles_are_no_worse_than_engines_whatever_errors_are_divided_by() -> None:
+    form = make_profile("mine", "", Rules(denominator="alignment"))
+    truth, one, two = (lines([t, "efgh"]) for t in ("abcd", "abcdxxxx", "abcdyyyy"))
+    options = Options(engines=("a", "b"))
+    report = score_records(truth, {"a": one, "b": two, "c": truth}, form, options=options)
+    assert (found := report.ensemble) is not None
+    assert [e.cer for e in found.engines] == [0.5, 0.5]
+    assert max(found.oracle_lines, found.oracle_network) <= 0.5
+    assert "denominators  of the alignments: reference of 8" in to_text(report)
+
+
+def test_pages_of_one_name_in_two_documents_are_two() -> None:
+    truth = [Record("a", "abcd", "1", "d"), Record("b", "efgh", "1", "e")]
+    read = [Record("b", "efgh", "1", "e"), Record("z", "abcd", "1", "d")]
+    assert score_records(truth, {"a": read}, ARCHIVE).systems[0].unordered.cer == 0.0
 
 
 def test_a_test_that_can_never_tell_says_so() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr.errors import InputError
-from ensemble_htr.io.readings import is_plain, iter_records, record_files
+from ensemble_htr.io.readings import is_plain, iter_records, load_records, record_files
 from ensemble_htr.io.records import Record
 from ensemble_htr.io.rows import parse_row
 from ensemble_htr.io.sure import evenly, spread_record
@@ -178,3 +178,11 @@ def test_a_folder_of_nothing(tmp_path: Path) -> None:
         record_files(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         list(iter_records(tmp_path / "none"))
+
+
+def test_pages_of_one_name_in_two_folders_are_told_by_their_files(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        page(folder, equiv("le roi"))
+    with pytest.raises(InputError, match=r"a/p.xml and .*b/p.xml: pages of one name with .* 'l0'"):
+        load_records(tmp_path)

@@ -95,7 +95,7 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
         ('name = "m"\n[rules]\ncase = "lower"', ConfigError, "case is 'lower'"),
         ('name = "m"\n[rules]\ncaze = "fold"', ConfigError, "unknown key 'caze'; did you mean"),
         ('name = "m', ConfigError, "not valid TOML"),
-        (None, InputError, "cannot read"),
+        (None, InputError, "cannot be read"),
     ],
 )
 def test_bad_profiles(

@@ -107,6 +107,15 @@ def test_line_images_and_the_stream(here: Run, tmp_path: Path) -> None:
     assert code == 0 and shown.count("\n") == 1
 
 
+def test_what_images_are_decides_what_is_finished(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("L", (900, 400), 255).save(tmp_path / "in" / "x.png")
+    words = (tmp_path / "in", "-o", tmp_path / "out", "--format", "txt", "--images")
+    assert "1 page done" in read(here, *words, "lines")[2]
+    assert "1 page done" in read(here, *words, "pages")[2]
+    assert "1 skipped" in read(here, *words, "pages")[2]
+
+
 def test_shards_share_the_pages(here: Run, small_page: Make, tmp_path: Path) -> None:
     for stem in ("a", "b", "c"):
         folder = small_page(stem).parent

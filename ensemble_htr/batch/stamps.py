@@ -40,9 +40,11 @@ def seed_of(models: str, options: RunOptions, *more: object) -> str:
 def fingerprint(seed: str, page: Page, *more: str) -> str:
     """sha256 over ``seed``, the bytes of the page's XML and image, its document and ``more``.
 
+    An image of one line is another page than the same image of lines that nobody has marked.
     Raises `InputError` for a file that cannot be read; an image that is missing counts as empty.
     """
     parts = [seed, page.stem, page.doc, str(page.frame), *more]
+    parts += ["line"] if page.format == "image" and page.lines else []
     for path in (page.source, page.image):
         try:
             parts.append("" if path is None else _digest(*_seen(path)))

@@ -168,6 +168,19 @@ def test_an_input_is_never_overwritten(here: Run, tmp_path: Path) -> None:
     assert path.read_text() == '{"id": "a", "text": "b"}\n'
 
 
+@pytest.mark.usefixtures("shelf")
+def test_what_a_run_wrote_is_no_input_of_the_next(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "x" / "deep").mkdir(parents=True)
+    (tmp_path / "x" / "deep" / "e.jsonl").write_text('{"id": "a", "text": "b"}\n')
+    words = ("combine", "--engine", f"x={tmp_path / 'x'}", "-o", tmp_path / "x" / "a", "--no-lm")
+    assert here(*words, "--format", "txt")[0] == 0
+    code, _, talk = here(*words, "--format", "jsonl")
+    assert code == 0 and "1 line done" in talk, talk
+    assert [row["id"] for row in rows_of(tmp_path / "x" / "a" / "combined.jsonl")] == ["a"]
+    code, _, talk = here(*words)
+    assert code == 0 and "1 line done" in talk, talk
+
+
 def test_the_post_processor_loads_neither_torch_nor_opencv(
     votes_home: Path, engines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

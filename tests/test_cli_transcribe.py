@@ -116,6 +116,31 @@ def test_what_images_are_decides_what_is_finished(here: Run, tmp_path: Path) -> 
     assert "1 skipped" in read(here, *words, "pages")[2]
 
 
+@pytest.mark.parametrize("place", ["out", "reg1/page", "reg1/alto"])
+def test_what_a_run_wrote_is_no_input_of_the_next(place: str, here: Run, tmp_path: Path) -> None:
+    for name in ("reg1/x", "reg2/y"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        Image.new("L", (200, 40), 255).save(tmp_path / "in" / f"{name}.png")
+    words = (tmp_path / "in", "-o", tmp_path / "in" / place)
+    assert "2 pages done" in read(here, *words)[2]
+    code, _, talk = read(here, *words)
+    assert code == 0 and "2 skipped" in talk, talk
+
+
+def test_pages_of_somebody_else_in_the_output_folder_are_no_output(
+    here: Run, small_page: Make, tmp_path: Path
+) -> None:
+    page = small_page("p")
+    (tmp_path / "page").mkdir()
+    page = page.rename(tmp_path / "page" / "p.xml")
+    Image.new("L", (200, 40), 255).save(tmp_path / "p.png")
+    before = page.read_bytes()
+    for out in (tmp_path, page.parent):  # pages in its page/ are those of the folder itself
+        code, _, talk = read(here, tmp_path, "-o", out)
+        assert code == 1 and "inputs are never overwritten" in errors(talk)[0]
+    assert page.read_bytes() == before and not (tmp_path / ".ensemble-htr").exists()
+
+
 def test_shards_share_the_pages(here: Run, small_page: Make, tmp_path: Path) -> None:
     for stem in ("a", "b", "c"):
         folder = small_page(stem).parent

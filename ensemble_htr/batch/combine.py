@@ -19,7 +19,7 @@ from ensemble_htr.batch.journal import HIDDEN, LINES, Finished, Journal
 from ensemble_htr.batch.judging import REVIEW_GROUP, CombineTask, Judging
 from ensemble_htr.batch.merging import Merged, merge
 from ensemble_htr.batch.outcomes import Outcome, RunSummary
-from ensemble_htr.batch.pages import gave_up, refresh_review, require_other_folder
+from ensemble_htr.batch.pages import gave_up, own_folder, refresh_review, require_other_folder
 from ensemble_htr.batch.places import Folder, Stream
 from ensemble_htr.batch.progress import Progress
 from ensemble_htr.batch.run import STREAMED, RunOptions, cores, run
@@ -76,7 +76,7 @@ class _Job:
     ) -> _Job:  # fmt: skip
         from ensemble_htr.plan import fingerprint
 
-        engines = load_engines(combined.engines)
+        engines = load_engines(combined.engines, own_folder(options.out))
         seed = seed_of(fingerprint(models), options, models.images, *(e.name for e in engines))
         engines.sort(key=lambda engine: not engine.xml)  # whose pages are written name the lines
         pages: dict[str, Path] = {}

@@ -40,10 +40,11 @@ class Rows:
     path: Path
     pages: Collection[Path] = ()
     broken: dict[Path, InputError] = field(default_factory=dict)
+    out: Path | None = None
 
     def __iter__(self) -> Iterator[Record]:
         self.broken.clear()
-        return iter_records(self.path, self._note)
+        return iter_records(self.path, self._note, self.out)
 
     def _note(self, file: Path, error: InputError) -> None:
         if file not in self.pages:
@@ -73,22 +74,23 @@ def engine_argument(value: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def load_engines(engines: Sequence[tuple[str, Path]]) -> list[Engine]:
-    """Find all engines' files; raises `UsageError` for a name given twice, `InputError` for a place
-    that holds nothing readable."""
+def load_engines(engines: Sequence[tuple[str, Path]], out: Path | None = None) -> list[Engine]:
+    """Find all engines' files, but for those in a folder ``out`` below their folders; raises
+    `UsageError` for a name given twice, `InputError` for a place that holds nothing readable.
+    """
     loaded: dict[str, Engine] = {}
     for name, path in engines:
         if name in loaded:
             raise UsageError(f"two engines are called '{name}': give each a name of its own")
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        files = tuple(record_files(path))
+        files = tuple(record_files(path, out))
         xml = {}
         for file in files:
             kind = page_format(file)
             if (kind or file.suffix.lower() == ".xml") and _is_one_page(file, kind):
                 xml[page_stem(file, kind)] = file
-        rows = Rows(path, frozenset(xml.values()))
+        rows = Rows(path, frozenset(xml.values()), out=out)
         loaded[name] = Engine(name, path, rows, xml, files, rows.broken, any(map(is_plain, files)))
     return list(loaded.values())
 

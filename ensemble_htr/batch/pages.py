@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensemble_htr.batch.journal import Attempt, Journal
+from ensemble_htr.batch.journal import HIDDEN, Attempt, Journal
 from ensemble_htr.batch.outcomes import Outcome, RunSummary
 from ensemble_htr.batch.places import Folder, Stream
 from ensemble_htr.batch.pool import explanation
@@ -35,6 +35,7 @@ __all__ = [
     "PageOutput",
     "failure",
     "left_out",
+    "own_folder",
     "refresh_review",
     "require_other_folder",
     "run_pages",
@@ -279,13 +280,17 @@ def transcribe(
     some; raises `InputError` if no input has any, and what `run_pages` raises.
     """
     errors: list[InputError] = []
-    sources = find_pages(inputs, errors.append, images)
+    out = run_options.out
+    sources = find_pages(inputs, errors.append, images, own_folder(out))
     if errors and not sources:
         for error in errors[:-1]:
             say(f"ensemble-htr: error: {error}")
         raise errors[-1]
     for error in errors:
         say(f"ensemble-htr: error: {error}")
+    if out is not None:
+        for path in filter(Path.is_dir, inputs):
+            require_other_folder(out, path)
     for notice in unmatched(options.select, _readable(sources)):
         say(notice)
     summary = run_pages(sources[shard[0] - 1 :: shard[1]], options, run_options)
@@ -338,6 +343,11 @@ def shard_argument(value: str | None) -> tuple[int, int]:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UsageError(f"--shard '{value}': wanted i/n with 1 <= i <= n, for example 2/4")
     return int(match[1]), int(match[2])
+
+
+def own_folder(out: Path | None) -> Path | None:
+    """``out`` if an earlier run wrote there; None where it is new, or may be somebody else's."""
+    return out if out is not None and (out / HIDDEN).is_dir() else None
 
 
 def require_other_folder(out: Path, folder: Path) -> None:

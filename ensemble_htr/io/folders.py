@@ -53,31 +53,32 @@ def page_files(files: Sequence[Path], quiet: bool = False) -> list[Found]:
     return found
 
 
-def pages_in(folder: Path, quiet: bool = False) -> list[Found]:
+def pages_in(folder: Path, quiet: bool = False, out: Path | None = None) -> list[Found]:
     """The page files that a folder means, each page once: in the folder itself and in ``page/`` and
-    ``alto/``, else in a group of its METS."""
-    places = [folder, *subfolders(folder)]
+    ``alto/`` (unless that is ``out``, which holds our own), else in a group of its METS."""
+    places = [folder, *subfolders(folder, out)]
     found = _once([f for place in places for f in page_files(list_files(place), quiet)], quiet)
-    if not found and (group := workspace_group(folder, quiet)) is not None:
+    if not found and (group := workspace_group(folder, quiet, out)) is not None:
         found = _once(page_files(list_files(group), quiet), quiet)
     return found
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """``page/`` and ``alto/`` of a folder, whatever their case; links count here."""
+def subfolders(folder: Path, out: Path | None = None) -> list[Path]:
+    """``page/`` and ``alto/`` of a folder but ``out``, whatever their case; links count here."""
     try:
         named = {f.name.lower(): f for f in sorted(folder.iterdir(), reverse=True) if f.is_dir()}
     except OSError:
         return []
-    return [named[name] for name in _SUBFOLDERS if name in named]
+    return _without(out, [named[name] for name in _SUBFOLDERS if name in named])
 
 
-def workspace_group(folder: Path, quiet: bool = False) -> Path | None:
+def workspace_group(folder: Path, quiet: bool = False, out: Path | None = None) -> Path | None:
     """The folder of the METS file group that is read, None where there is no METS or no group."""
     mets = folder / "mets.xml"
     if not mets.is_file():
         return None
-    groups = {g.name: g for g in list_folders(folder) if page_files(list_files(g)[:50], True)}
+    places = _without(out, list_folders(folder))
+    groups = {g.name: g for g in places if page_files(list_files(g)[:50], True)}
     if not groups:
         return None
     order = {name: i for i, name in enumerate(_file_groups(mets))}
@@ -89,9 +90,14 @@ def workspace_group(folder: Path, quiet: bool = False) -> Path | None:
     return groups[chosen]
 
 
-def descend(folder: Path) -> list[Path]:
-    """The folders in a folder, but for links, hidden ones and thumbnails."""
-    return [f for f in list_folders(folder) if f.name.lower() not in _THUMBNAILS]
+def descend(folder: Path, out: Path | None = None) -> list[Path]:
+    """The folders in a folder, but for links, hidden ones, thumbnails and ``out``."""
+    return _without(out, [f for f in list_folders(folder) if f.name.lower() not in _THUMBNAILS])
+
+
+def _without(out: Path | None, folders: list[Path]) -> list[Path]:
+    """The folders but the one that a run writes into: what it holds is no input of the next."""
+    return folders if out is None else [f for f in folders if not f.samefile(out)]
 
 
 def _metadata(file: Path) -> str:

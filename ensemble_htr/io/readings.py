@@ -31,6 +31,8 @@ __all__ = ["is_plain", "iter_records", "load_records", "record_files"]
 _ROWS = (".ctm", ".tsv", ".txt")  # what a folder without JSONL or pages is read for, in this order
 _LOG = logging.getLogger("ensemble_htr")
 
+Look = Callable[[Path, Path | None], list[Path]]  # what a folder holds, but for its ``out``
+
 
 def load_records(path: Path) -> list[Record]:
     """The lines at ``path`` that somebody has read: what `iter_records` gives, without silent ones.
@@ -51,7 +53,9 @@ def load_records(path: Path) -> list[Record]:
 
 
 def iter_records(
-    path: Path, on_error: Callable[[Path, InputError], None] | None = None
+    path: Path,
+    on_error: Callable[[Path, InputError], None] | None = None,
+    out: Path | None = None,
 ) -> Iterator[Record]:
     """The lines of a file, or of the files that `record_files` finds in a folder, one at a time.
 
@@ -64,7 +68,7 @@ def iter_records(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
     whole = path.is_dir()
-    for file in record_files(path):
+    for file in record_files(path, out):
         try:
             records = _read(file, whole)  # page files whole, rows as they are asked for
         except InputError as error:
@@ -75,17 +79,17 @@ def iter_records(
             yield from records
 
 
-def record_files(path: Path) -> list[Path]:
+def record_files(path: Path, out: Path | None = None) -> list[Path]:
     """The files that `iter_records` reads at ``path``, all of one kind: of a folder the JSONL, else
     pages (its layout as in `ensemble_htr.io.folders`), else texts of lines, CTM, TSV, plain text.
 
-    Subfolders are searched where the folder itself holds nothing readable; raises `InputError` if
-    there is nothing at all.
+    Subfolders but ``out`` are searched where the folder itself holds nothing readable; raises
+    `InputError` if there is nothing at all.
     """
     if not path.is_dir():
         return [path]
     for look in (_pages_or_lines, _rows):  # a stray text beside folders of pages is not meant
-        if found := _first(path, look, 0):
+        if found := _first(path, look, out, 0):
             return found
     raise InputError(
         f"{path}: no JSONL, PAGE, ALTO, hOCR, CTM, TSV or TXT file in this folder or below"
@@ -104,21 +108,21 @@ def _first_row(path: Path) -> str:
     return next((row for _, row in numbered_rows(path) if row.strip()), "")
 
 
-def _first(folder: Path, look: Callable[[Path], list[Path]], depth: int) -> list[Path]:
+def _first(folder: Path, look: Look, out: Path | None, depth: int) -> list[Path]:
     """What ``look`` finds in the folder, else in those below."""
-    found = look(folder)
+    found = look(folder, out)
     if found or depth == DEEPEST:
         return found
-    return [file for below in descend(folder) for file in _first(below, look, depth + 1)]
+    return [file for below in descend(folder, out) for file in _first(below, look, out, depth + 1)]
 
 
-def _pages_or_lines(folder: Path) -> list[Path]:
+def _pages_or_lines(folder: Path, out: Path | None) -> list[Path]:
     files = list_files(folder)
     if rows := [f for f in files if f.suffix.lower() == ".jsonl"]:
         if page_files([f for f in files if f.suffix.lower() == ".xml"], quiet=True):
             _LOG.warning("%s: holds both JSONL and XML: read the JSONL", folder)
         return rows
-    if pages := [path for path, _ in pages_in(folder, quiet=True)]:
+    if pages := [path for path, _ in pages_in(folder, True, out)]:
         return pages
     kinds = [_ending(files, suffix) for suffix in TEXT_SUFFIXES]
     if all(kinds):
@@ -126,7 +130,7 @@ def _pages_or_lines(folder: Path) -> list[Path]:
     return next((kind for kind in kinds if kind), [])
 
 
-def _rows(folder: Path) -> list[Path]:
+def _rows(folder: Path, _: Path | None) -> list[Path]:
     files = list_files(folder)
     return next((found for suffix in _ROWS if (found := _ending(files, suffix))), [])
 

@@ -75,6 +75,7 @@ def find_pages(
     inputs: Sequence[Path],
     on_error: Callable[[InputError], None] | None = None,
     images: ImagesAre = "auto",
+    out: Path | None = None,
 ) -> list[PageSource]:
     """The pages that ``inputs`` mean, in the order given, natural order within a folder.
 
@@ -82,7 +83,8 @@ def find_pages(
     in ``page/``, ``alto/``), a bare image, a PDF, or a folder: `ensemble_htr.io.folders` knows its
     layouts. A folder that has any page file is read by these, its bare images and PDFs are passed
     over with a notice (unless ``images`` says what they are). METS and other metadata are skipped
-    with a notice; a page named twice is taken once.
+    with a notice; a page named twice is taken once. Of a folder's own folders ``out`` is left out:
+    what a run writes is not what the next one reads.
 
     The pages of a PDF and the frames of a TIFF that has several are whole pages, ``STEM__p001`` and
     so on. A bare image (``images`` "auto") is a line if a ``.gt.txt`` lies beside it, if it is at
@@ -97,7 +99,7 @@ def find_pages(
     found: dict[tuple[Path, int], PageSource | Path] = {}
     for path in inputs:
         try:
-            for each in _sources(path, images):
+            for each in _sources(path, images, out):
                 place = each if isinstance(each, Path) else each.path
                 part = 0 if isinstance(each, Path) else each.part
                 found.setdefault((_identity(place), part), each)
@@ -129,10 +131,10 @@ def require_distinct_stems(sources: Iterable[PageSource]) -> None:
             )
 
 
-def _sources(path: Path, images: ImagesAre) -> list[PageSource | Path]:
+def _sources(path: Path, images: ImagesAre, out: Path | None) -> list[PageSource | Path]:
     """Pages, and paths of bare images and PDFs, which are looked at together later."""
     if path.is_dir():
-        return _folder(path, images)
+        return _folder(path, images, out)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file or folder")
     suffix = path.suffix.lower()
@@ -142,7 +144,7 @@ def _sources(path: Path, images: ImagesAre) -> list[PageSource | Path]:
         if suffix == ".xml":
             return []  # metadata, said
     if suffix in IMAGE_SUFFIXES:
-        return [*_of_image(path)]
+        return [*_of_image(path, out)]
     if is_pdf(path):
         return [path]
     raise InputError(
@@ -151,8 +153,8 @@ def _sources(path: Path, images: ImagesAre) -> list[PageSource | Path]:
     )
 
 
-def _folder(folder: Path, images: ImagesAre) -> list[PageSource | Path]:
-    if found := _below(folder, images):
+def _folder(folder: Path, images: ImagesAre, out: Path | None) -> list[PageSource | Path]:
+    if found := _below(folder, images, out):
         return found
     raise InputError(
         f"{folder}: no pages in this folder ({len(list_files(folder))} other files); wanted PAGE, "
@@ -160,15 +162,17 @@ def _folder(folder: Path, images: ImagesAre) -> list[PageSource | Path]:
     )
 
 
-def _below(folder: Path, images: ImagesAre, level: int = 0) -> list[PageSource | Path]:
-    found = _one_folder(folder, images)
+def _below(
+    folder: Path, images: ImagesAre, out: Path | None, level: int = 0
+) -> list[PageSource | Path]:
+    found = _one_folder(folder, images, out)
     if found or level == DEEPEST:
         return found
-    return [each for below in descend(folder) for each in _below(below, images, level + 1)]
+    return [e for below in descend(folder, out) for e in _below(below, images, out, level + 1)]
 
 
-def _one_folder(folder: Path, images: ImagesAre) -> list[PageSource | Path]:
-    pages = sorted(_of_files(pages_in(folder)), key=lambda s: natural_key(s.path.name))
+def _one_folder(folder: Path, images: ImagesAre, out: Path | None) -> list[PageSource | Path]:
+    pages = sorted(_of_files(pages_in(folder, out=out)), key=lambda s: natural_key(s.path.name))
     stems = {page_stem(s.path, s.format).casefold() for s in pages}
     bare = [
         f
@@ -198,10 +202,10 @@ def _of_files(files: Iterable[Found]) -> Iterator[PageSource]:
             yield PageSource(stem, xml=file, format=kind, part=part)
 
 
-def _of_image(image: Path) -> Sequence[PageSource | Path]:
+def _of_image(image: Path, out: Path | None) -> Sequence[PageSource | Path]:
     """The page of an image: the XML of the same stem beside it or in a subfolder, else itself."""
     endings = (".xml", ".page.xml", ".alto.xml", *HOCR_SUFFIXES)
-    for folder in (image.parent, *subfolders(image.parent)):
+    for folder in (image.parent, *subfolders(image.parent, out)):
         files = [f for e in endings if (f := folder / f"{image.stem}{e}").is_file()]
         if pages := list(_of_files(page_files(files)))[:1]:
             return pages

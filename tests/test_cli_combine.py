@@ -169,6 +169,28 @@ def test_an_input_is_never_overwritten(here: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("shelf")
+def test_nor_is_one_that_is_called_as_a_page(here: Run, small_page: Make, tmp_path: Path) -> None:
+    one = small_page("p", 1, ("le jour", "du mois"), "one")
+    images = small_page("p", 1, ("by", "hand"), "images")
+    (tmp_path / "p.txt").write_text("lc jour\ndu mois\n")
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    deep = tmp_path / "deep" / "er" / "combined.jsonl"
+    deep.write_text('{"id": "a", "text": "b"}\n')
+    before = images.read_bytes()
+    words = ("combine", "--engine", f"one={one.parent}", "--no-lm", "-o")
+    for more in (
+        (images.parent, "--images", images.parent),
+        (tmp_path, "--engine", f"two={tmp_path / 'p.txt'}"),
+        (deep.parent, "--engine", f"two={tmp_path / 'deep'}"),
+    ):
+        code, _, talk = here(*words, *more)
+        assert code == 1 and "overwritten; choose another" in talk, talk
+    assert images.read_bytes() == before
+    assert (tmp_path / "p.txt").read_text().startswith("lc jour")
+    assert deep.read_text() == '{"id": "a", "text": "b"}\n'
+
+
+@pytest.mark.usefixtures("shelf")
 def test_what_a_run_wrote_is_no_input_of_the_next(here: Run, tmp_path: Path) -> None:
     (tmp_path / "x" / "deep").mkdir(parents=True)
     (tmp_path / "x" / "deep" / "e.jsonl").write_text('{"id": "a", "text": "b"}\n')

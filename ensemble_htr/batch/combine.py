@@ -30,6 +30,7 @@ from ensemble_htr.errors import InputError, OutputError, UsageError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.io.review import REVIEW, clear_review
 from ensemble_htr.io.sources import PageSource, find_pages
+from ensemble_htr.io.write import FORMATS
 
 if TYPE_CHECKING:
     from ensemble_htr.pipeline import PipelineOptions
@@ -175,8 +176,7 @@ def combine(
         with merge(job.engines) as merged:
             summary = _run(job, merged, job.apart(merged), Stream())
         return _finished(summary, job)
-    for engine in job.engines:
-        _require_no_input(engine, run_options.out)
+    _require_no_input(job, run_options.out)
     with Journal.open(run_options.out, say) as journal:
         seen = job.stamp()
         before = _as_before(job, journal, seen)
@@ -331,18 +331,26 @@ def _require_formats(pages: Mapping[str, Path], options: RunOptions) -> None:
         )
 
 
-def _require_no_input(engine: Engine, out: Path) -> None:
-    """An engine's own files must not be where ours go."""
-    if engine.path.is_dir():
-        require_other_folder(out, engine.path)
-    for file in engine.xml.values():
-        require_other_folder(out, file.parent)
-    if engine.path.is_file() and engine.path.name in {f"combined.{f}" for f in STREAMED}:
-        try:
-            same = out.samefile(engine.path.parent)
-        except OSError:
-            return
-        if same:
+def _require_no_input(job: _Job, out: Path) -> None:
+    """What the engines and the images consist of must not be where ours goes."""
+    ours = {f"combined.{name}" for name in STREAMED}
+    ours |= {f"{stem}{each.extension}" for stem in job.pages for each in FORMATS.values()}
+    folders = {source.path.parent for source in job.images.values()} if job.pages else set()
+    for engine in job.engines:
+        if engine.path.is_dir():
+            folders |= {engine.path, *(file.parent for file in engine.files)}
+        elif engine.xml:
+            folders.add(engine.path.parent)
+        elif engine.path.name in ours and _is_in(engine.path, out):
             raise OutputError(
                 f"{engine.path}: is an input and would be overwritten; choose another output folder"
             )
+    for folder in folders:
+        require_other_folder(out, folder)
+
+
+def _is_in(file: Path, out: Path) -> bool:
+    try:
+        return out.samefile(file.parent)
+    except OSError:
+        return False

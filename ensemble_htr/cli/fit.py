@@ -29,11 +29,20 @@ def fit(
     """
     from ensemble_htr.batch import engine_argument, load_engines, merge
     from ensemble_htr.combine.model import dump_judge
+    from ensemble_htr.errors import OutputError
     from ensemble_htr.files import atomic_write
     from ensemble_htr.pipeline import PipelineOptions
     from ensemble_htr.train.foreign import TRUTH, fit_engines
 
     found = load_engines([(TRUTH, ground_truth), *map(engine_argument, engines)])
+    if output.is_dir():
+        raise OutputError(
+            f"{output}: is a folder; wanted the name of a file to write, as judge.json"
+        )
+    if output.exists() and any(output.samefile(f) for e in found for f in e.files):
+        raise OutputError(
+            f"{output}: is an input, and inputs are never overwritten; choose another output file"
+        )
     with merge(found) as merged:
         for error in (error for engine in found for error in engine.broken.values()):
             raise error

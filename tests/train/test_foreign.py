@@ -16,7 +16,7 @@ from ensemble_htr.batch import MergedLine
 from ensemble_htr.cli.main import cli
 from ensemble_htr.combine import Judge
 from ensemble_htr.combine.model import dump_judge, load_judge
-from ensemble_htr.errors import InputError
+from ensemble_htr.errors import InputError, OutputError
 from ensemble_htr.pipeline import PipelineOptions
 from ensemble_htr.train.foreign import TRUTH, FitReport, fit_engines
 from ensemble_htr.types import Hypothesis
@@ -117,6 +117,19 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         assert isinstance(done.exception, InputError), engine
         assert "\n" not in str(done.exception)
     assert not Path(out).exists()
+
+
+def test_neither_an_input_nor_a_folder_is_overwritten(tmp_path: Path) -> None:
+    rows = "".join(f"l{i}\tle jour {i}\n" for i in range(30))
+    for name in ("a.tsv", "truth.tsv"):
+        (tmp_path / name).write_text(rows)
+    (tmp_path / "link.json").symlink_to(tmp_path / "truth.tsv")
+    command = ["fit", str(tmp_path / "truth.tsv"), f"--engine=a={tmp_path / 'a.tsv'}", "--no-lm"]
+    for out in ("truth.tsv", "a.tsv", "link.json", ""):
+        done = CliRunner().invoke(cli, [*command, "-o", str(tmp_path / out)])
+        assert isinstance(done.exception, OutputError)
+        assert "weighing" not in done.stderr  # said before the work
+    assert {(tmp_path / name).read_text() for name in ("a.tsv", "truth.tsv")} == {rows}
 
 
 @pytest.mark.parametrize("count", [20, 31, 60])

@@ -131,6 +131,24 @@ def test_pages_come_back_as_copies_of_the_first_engines(
     assert here(*words)[0] == 0 and (out / "p.txt").read_text() == "le jour\ndu mois\n"
 
 
+@pytest.mark.usefixtures("shelf")
+def test_lines_that_have_found_their_page_are_nowhere_else(
+    here: Run, small_page: Make, tmp_path: Path
+) -> None:
+    page, rows = small_page("p", 1, ("le jour", "du mois"), "one"), tmp_path / "e.tsv"
+    out = tmp_path / "out"
+    words = ("combine", "--engine", f"one={page.parent}", "--engine", f"two={rows}", "--no-lm")
+    rows.write_text("ghost\tquelque chose que personne ne lit\n")
+    assert here(*words, "-o", out)[0] == 0
+    assert (out / "combined.txt").exists() and "ghost" in (out / "review.csv").read_text()
+    rows.write_text("l02\tle jour\n")
+    code, _, talk = here(*words, "-o", out)
+    assert code == 0 and "combined.txt: removed, every line is on a page now" in talk, talk
+    assert not list(out.glob("combined.*")) and "ghost" not in (out / "review.csv").read_text()
+    code, _, talk = here(*words, "-o", out)
+    assert code == 0 and "removed" not in talk and "1 skipped" in talk
+
+
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [

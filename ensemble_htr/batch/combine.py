@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["CombineOptions", "combine"]
 
 MATCHING = "matching.json"  # how the engines' rows found their lines
+_COMBINED = tuple(f"combined.{name}" for name in STREAMED)
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
 _JOB = "/job"  # the journal's key for all pages together; no page is called so
@@ -208,6 +209,7 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
         matching = json.dumps(merged.summary(), ensure_ascii=False, indent=1)
         atomic_write(out / MATCHING, (matching + "\n").encode("utf-8", "replace"))
         if not rest:
+            _remove_lines(out, journal)
             return _run(job, merged, (rest, parts), Folder(out, journal), journal)
         content = job.content()
         begin = partial(_forget_lines, out, journal, content)
@@ -223,6 +225,16 @@ def _forget_lines(out: Path, journal: Journal, content: str) -> None:
     """A new job's lines without a page replace those of the last, unless it is done already."""
     if journal.finished(LINES).fingerprint != content:
         clear_review(out, REVIEW_GROUP)
+
+
+def _remove_lines(out: Path, journal: Journal) -> None:
+    """Every line is on a page now: what an earlier run wrote of others is of no line any more."""
+    old = journal.forget(LINES)
+    for path in (out / name for name in _COMBINED if name in old):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            say(f"{path}: removed, every line is on a page now")
+    clear_review(out, REVIEW_GROUP)
 
 
 def _run(
@@ -333,8 +345,9 @@ def _require_formats(pages: Mapping[str, Path], options: RunOptions) -> None:
 
 def _require_no_input(job: _Job, out: Path) -> None:
     """What the engines and the images consist of must not be where ours goes."""
-    ours = {f"combined.{name}" for name in STREAMED}
-    ours |= {f"{stem}{each.extension}" for stem in job.pages for each in FORMATS.values()}
+    ours = {*_COMBINED} | {
+        f"{stem}{each.extension}" for stem in job.pages for each in FORMATS.values()
+    }
     folders = {source.path.parent for source in job.images.values()} if job.pages else set()
     for engine in job.engines:
         if engine.path.is_dir():

@@ -165,6 +165,16 @@ class Journal:
         )
         self.release(key)
 
+    def forget(self, key: str) -> list[str]:
+        """``key`` is no longer finished; returns the names of its outputs, [] if it was not."""
+        row = next(iter(self._read(_PAGE, key)), None)
+        if row is None:
+            return []
+        self._write(("DELETE FROM pages WHERE key = ?", (key,)), (_CHANGED, ()))
+        with contextlib.suppress(ValueError, TypeError):
+            return list(json.loads(row[1]))
+        return []
+
     def restamp(self, key: str, stamp: str) -> None:
         """Page ``key`` is still finished, though its files were touched."""
         self._write(("UPDATE pages SET stamp = ? WHERE key = ?", (stamp, key)))

@@ -3,7 +3,8 @@
 One file may hold several pages (``ocr_page``). A line is an ``ocr_line`` or ``ocrx_line``, or an
 ``ocr_header``, ``ocr_caption`` or ``ocr_textfloat`` (Tesseract's way to say what kind of line it
 is), and holds no other of these. Its words are its ``ocrx_word``, its place ``bbox``, ``poly`` and
-``baseline``. Confidences are ``x_confs`` of characters, else ``x_wconf`` of a word, 0 to 100.
+``baseline``. Confidences are ``x_confs`` of characters, else ``x_wconf`` of a word, 0 to 100;
+anything else counts as none, with a notice.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ensemble_htr.io.geometry import (
     usable,
 )
 from ensemble_htr.io.page import Raw, unique_ids
-from ensemble_htr.io.sure import Sure, evenly
+from ensemble_htr.io.sure import Sure, evenly, share
 from ensemble_htr.io.xml import Element, etree, local_name
 from ensemble_htr.text import graphemes
 from ensemble_htr.types import Line, Point
@@ -65,7 +66,7 @@ def _page(page: Element, notices: Notices) -> HocrPage:
     size = max(box[2], 0.0), max(box[3], 0.0)
     elements = _line_elements(page)
     names = unique_ids([e.get("id") for e in elements], notices)
-    words = {n: tuple(_words(e)) for n, e in zip(names, elements, strict=True)}
+    words = {n: tuple(_words(e, notices)) for n, e in zip(names, elements, strict=True)}
     lines = tuple(
         _line(n, e, words[n], size, notices) for n, e in zip(names, elements, strict=True)
     )
@@ -106,7 +107,7 @@ def _line(
     return Line(name, baseline, polygon, text, kind, regions=_regions(element))
 
 
-def _words(line: Element) -> list[Sure]:
+def _words(line: Element, notices: Notices) -> list[Sure]:
     words: list[Sure] = []
     walk = etree.iterwalk(line, events=("start",))
     for _, element in walk:
@@ -115,27 +116,29 @@ def _words(line: Element) -> list[Sure]:
         walk.skip_subtree()
         text = unicodedata.normalize("NFC", " ".join("".join(element.itertext()).split()))
         if text:
-            words.append((text, _confidences(text, _properties(element), element)))
+            words.append((text, _confidences(text, _properties(element), element, notices)))
     return words
 
 
-def _confidences(text: str, facts: Mapping[str, str], element: Element) -> tuple[float, ...] | None:
+def _confidences(
+    text: str, facts: Mapping[str, str], element: Element, notices: Notices
+) -> tuple[float, ...] | None:
     """One value a grapheme. A word's confidence is taken for the product of its characters'."""
     count = len(graphemes(text))
-    values = [_share(v) for v in facts.get("x_confs", "").split()]
+    values = [_share(v, notices) for v in facts.get("x_confs", "").split()]
     if not values:  # of characters that are elements of their own
         inner = (_properties(e) for e in element.iter() if "ocrx_cinfo" in _classes(e))
-        values = [_share(f.get("x_conf") or f.get("x_confs", "")) for f in inner]
+        values = [_share(f.get("x_conf") or f.get("x_confs", ""), notices) for f in inner]
     known = [v for v in values if v is not None]
     if len(known) == len(values) == count:
         return tuple(known)
-    whole = _share(facts.get("x_wconf", ""))
+    whole = _share(facts.get("x_wconf", ""), notices)
     return None if whole is None else evenly(whole, count)
 
 
-def _share(percent: str) -> float | None:
+def _share(percent: str, notices: Notices) -> float | None:
     value = number(percent)
-    return None if value is None else min(max(value / 100.0, 0.0), 1.0)
+    return share(percent if value is None else str(value / 100.0), notices)
 
 
 def _baseline(facts: Mapping[str, str], box: Box | None) -> tuple[Point, ...]:

@@ -18,7 +18,7 @@ from ensemble_htr.io.images import TIFF_SUFFIXES, image_frames, image_size
 from ensemble_htr.io.linetexts import line_stem, read_line_text, text_beside
 from ensemble_htr.io.page import Raw
 from ensemble_htr.io.pdf import is_pdf
-from ensemble_htr.io.sure import Heard
+from ensemble_htr.io.sure import SPOILT, Heard
 from ensemble_htr.io.xml import (
     MAX_BYTES,
     Element,
@@ -87,7 +87,7 @@ def read_page(path: Path, part: int = 0) -> Page:
         kind, raw, number = "hocr", pages[part].raw, pages[part].number
         stem = hocr_stem(path, part, len(pages))
         for what, count in found if part == 0 else ():
-            notices.add(what, count)
+            notices.add(what, 0 if what == SPOILT else count)  # who reads confidences says it
     else:
         kind, root = _parsed(path)
         raw = _READERS[kind](root, notices)
@@ -119,8 +119,12 @@ def read_heard(path: Path) -> list[tuple[str, Heard | None]]:
 
 
 def read_hocr(path: Path) -> list[tuple[str, HocrPage]]:
-    """All pages of an hOCR file with their stems; raises `XMLError`."""
-    pages, _ = _hocr_pages(path, file_stamp(path))
+    """All pages of an hOCR file with their stems; raises `XMLError`. Spoilt confidences are ignored
+    with a notice."""
+    pages, found = _hocr_pages(path, file_stamp(path))
+    notices = Notices(path)
+    notices.add(SPOILT, dict(found).get(SPOILT, 0))
+    notices.say()
     return [(hocr_stem(path, i, len(pages)), page) for i, page in enumerate(pages)]
 
 

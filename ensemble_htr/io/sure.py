@@ -19,6 +19,7 @@ from ensemble_htr.text import graphemes
 
 __all__ = [
     "MOST_RIVALS",
+    "SPOILT",
     "Heard",
     "Sure",
     "Word",
@@ -33,7 +34,7 @@ __all__ = [
 MOST_RIVALS = 64  # readings kept of what a file holds beside the first one of a line
 _LEAST = 1e-9  # probability of a rival that has 0
 _ROUNDING = 1e-6
-_SPOILT = "a confidence that is no number in [0, 1] was ignored"
+SPOILT = "a confidence that is no number in [0, 1] was ignored"
 
 Sure = tuple[str, tuple[float, ...] | None]  # a word, and a confidence for each grapheme of it
 
@@ -84,7 +85,7 @@ def share(text: str | None, notices: Notices) -> float | None:
         value = math.nan
     if -_ROUNDING <= value <= 1 + _ROUNDING:
         return min(1.0, max(0.0, value))
-    notices.add(_SPOILT)
+    notices.add(SPOILT)
     return None
 
 

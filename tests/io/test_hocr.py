@@ -140,8 +140,9 @@ TEXTS = [
     (word("ab", "x_wconf 20; x_confs 90 80"), "ab", (0.9, 0.8)),
     (word("ab", "x_wconf 81; x_confs 90"), "ab", (0.9, 0.9)),  # does not fit
     (word("ab", "x_wconf nan"), "ab", None),
-    (word("ab", "x_wconf 180"), "ab", (1.0, 1.0)),
-    (word("ab", "x_wconf -5"), "ab", (0.0, 0.0)),
+    (word("ab", "x_wconf 180"), "ab", None),
+    (word("ab", "x_wconf -5"), "ab", None),
+    (word("ab", "x_wconf 81; x_confs 90 180"), "ab", (0.9, 0.9)),
     (word("<strong>a</strong><em>b</em>", "x_wconf 100"), "ab", (1.0, 1.0)),
     (word(word("a", "x_wconf 1"), "x_wconf 100"), "a", (1.0,)),
     (
@@ -168,6 +169,16 @@ def test_texts_and_confidences(
         assert record.confidences is None
     else:
         assert record.confidences == pytest.approx(sure)
+
+
+def test_a_confidence_that_is_none_is_told_once(
+    put: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = put(html(page(line(word("a", "x_wconf 180") + word("b", "x_wconf nan")))))
+    load_records(path)
+    only(path)
+    (said,) = [text for text in caplog.messages if "confidence" in text]
+    assert said.endswith("a confidence that is no number in [0, 1] was ignored (2 times)")
 
 
 @given(

@@ -251,6 +251,12 @@ def test_our_recognizers_join_where_there_are_images(
     code, shown, talk = here(*words[:-4], "-o", "-", "--format", "jsonl")
     assert code == 0 and [json.loads(r)["id"] for r in shown.splitlines()] == ["l03", "ghost"]
     assert "2 lines have no image in --images" in talk  # TSV rows name no page
+    rows = [{"id": name, "page": "p", "text": "du mois"} for name in ("l03", "other")]
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words[2] = f"one={tmp_path / 'e.jsonl'}"
+    code, shown, talk = here(*words[:-4], "-o", "-", "--format", "jsonl")
+    assert code == 0 and [json.loads(r)["id"] for r in shown.splitlines()] == ["l03", "other"]
+    assert "1 of 2 lines of page 'p' are not among the lines" in talk and "'other'" in talk
 
 
 def test_line_images_are_read_many_at_a_time(

@@ -16,7 +16,7 @@ from ensemble_htr.batch.pages import PageOutput, failure, left_out
 from ensemble_htr.batch.progress import captured_warnings
 from ensemble_htr.batch.run import STREAMED, RunOptions
 from ensemble_htr.batch.stamps import fingerprint
-from ensemble_htr.errors import InputError
+from ensemble_htr.errors import InputError, printable
 from ensemble_htr.io.pages import read_page
 from ensemble_htr.io.results import PageResult, one_line
 from ensemble_htr.io.review import ReviewRow, review_file, review_rows
@@ -105,6 +105,7 @@ class Judging:
     def _lines(self, task: CombineTask, base: Outcome) -> Outcome:
         """Lines without a page of the engines' own: rows of the combined file."""
         cut = self._pictures(task.sources)
+        _tell_blind(task, cut)
         formats = self._output.options.formats or ("jsonl", "txt")
         parts: dict[str, bytes] = {}
         explained: tuple[str, ...] = ()
@@ -167,6 +168,21 @@ class Judging:
     def _sans_image(self, page: Page) -> Page:
         """Without recognizers the image decides nothing (and need not be there)."""
         return page if self._pipeline.options.images else replace(page, image=None)
+
+
+def _tell_blind(task: CombineTask, cut: Mapping[str, Line]) -> None:
+    """Warn of lines that are not on the image of their page: ids must be the same."""
+    blind = [line.id for line in task.lines if line.id not in cut]
+    if blind and (pages := [s for s in task.sources if not s.is_line]):
+        _LOG.warning(
+            "%s: %d of %d lines of page '%s' are not among the lines of this image (the first: "
+            "'%s'); wanted the same ids: combined without it",
+            pages[0].path,
+            len(blind),
+            len(task.lines),
+            printable(task.lines[0].page, 80),
+            printable(blind[0], 80),
+        )
 
 
 def _row(page: Page, line_id: str, reading: Reading, name: str) -> bytes:

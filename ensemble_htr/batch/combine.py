@@ -26,7 +26,8 @@ from ensemble_htr.batch.run import STREAMED, RunOptions, cores, run
 from ensemble_htr.batch.spool import Spool
 from ensemble_htr.batch.stamps import seed_of, settled, stamp
 from ensemble_htr.batch.talk import listed, say, told
-from ensemble_htr.errors import InputError, OutputError, UsageError
+from ensemble_htr.combine.model import load_judge
+from ensemble_htr.errors import InputError, OutputError, UsageError, printable
 from ensemble_htr.files import atomic_write
 from ensemble_htr.io.review import REVIEW, clear_review
 from ensemble_htr.io.sources import PageSource, find_pages
@@ -253,6 +254,8 @@ def _run(
             say(f"engine {name}: {count} of {len(merged)} lines are missing")
     for line in merged.report():
         say(line)
+    if job.models.combiner is not None:
+        _report_unheard(job, job.models.combiner)
     rest, parts = apart
     if rest and job.pages:
         say(f"{rest} lines are on no page that is written: see combined.jsonl")
@@ -309,6 +312,19 @@ def _chunks(items: Iterable[T], together: Callable[[T], str]) -> Iterator[list[T
     for _, group in itertools.groupby(items, together):
         while chunk := list(itertools.islice(group, _CHUNK)):
             yield chunk
+
+
+def _report_unheard(job: _Job, combiner: Path) -> None:
+    """Say which engines a judge that `fit` made does not know."""
+    known = load_judge(combiner).facts.get("engines")
+    if not isinstance(known, (list, tuple)) or not known:
+        return
+    if unheard := [engine.name for engine in job.engines if engine.name not in known]:
+        names = ", ".join(printable(str(name), 60) for name in known)
+        say(
+            f"{combiner}: not fitted with {', '.join(unheard)} (its engines: {names}): "
+            "such an engine has the mean vote"
+        )
 
 
 def _report_blind(job: _Job, merged: Merged) -> None:

@@ -104,6 +104,13 @@ def test_the_command_writes_a_file_that_combine_takes(tmp_path: Path, silent: li
         cli, ["combine", *engines, "-o", "-", *silent, "--combiner", str(out)]
     )
     assert done.exit_code == 0 and len(done.stdout.splitlines()) == 30
+    assert "not fitted with" not in done.stderr
+    engines[1] = f"--engine=c={tmp_path / 'b.txt'}"
+    done = CliRunner().invoke(
+        cli, ["combine", *engines, "-o", "-", *silent, "--combiner", str(out)]
+    )
+    assert done.exit_code == 0
+    assert "fitted.json: not fitted with c (its engines: a, b): such" in done.stderr
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -137,6 +137,11 @@ class Plan:
             judge = None
         words = config.words.on and options.lm and options.images
         spoken = options.lm and config.lm
+        if options.lexicons and not options.lm:
+            raise UsageError(
+                "--lexicon: lists speak only beside the language model; leave out --no-lm or "
+                "--lexicon"
+            )
         return cls(
             config,
             _find_lm(config.lm, near) if spoken else None,

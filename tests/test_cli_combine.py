@@ -163,6 +163,7 @@ def test_lines_that_have_found_their_page_are_nowhere_else(
         (("-o", "{}/x.tsv"), 1, "it is a file, wanted a folder"),
         (("--combiner", "{}/x.tsv"), 1, "x.tsv"),
         (("--model", "nosuch"), 2, "no model called 'nosuch'"),
+        (("--lexicon", "{}/x.tsv"), 2, "leave out --no-lm or --lexicon"),
     ],
 )
 @pytest.mark.usefixtures("shelf")

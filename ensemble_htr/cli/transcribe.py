@@ -25,7 +25,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--language", default="", metavar="NAME|FOLDER",
               help="A language pack in place of the model's language.")  # fmt: skip
 @click.option("--combiner", type=_PATH, metavar="FILE", help="Another fitted judge.")
-@click.option("--no-lm", is_flag=True, help="Read without the language model.")
+@click.option("--no-lm", is_flag=True, help="Read without language model and lists.")
 @click.option("--no-lexicon", is_flag=True, help="Read without the model's lists of names.")
 @click.option("--lexicon", "lexicons", multiple=True, type=_PATH, metavar="PATH",
               help="Your own list of names or places: .txt, .csv, .tsv (repeat).")  # fmt: skip

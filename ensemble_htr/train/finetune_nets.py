@@ -27,13 +27,15 @@ __all__ = ["TuneOptions", "tune", "tuning_recipe"]
 LEAST_LINES = 240  # read in an epoch, distorted anew each time
 ALL_LINES = 9000  # read in all, about
 MOST_EPOCHS, LEAST_EPOCHS = 30, 8
+# Peak rates of trainings from nothing: what went on from other weights had a lower one.
+PEAKS = {"crnn": 2e-3, "gated": 1.5e-3, "transformer": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
 class TuneOptions:
     """How recognizers are tuned."""
 
-    rate: float = 0.35  # of the peak rate that they were trained with
+    rate: float = 0.35  # of the peak rate that such a network is trained with from nothing
     epochs: int = 0  # at most; 0 = so many that about 9,000 lines are read, 8 to 30
     patience: int = 5  # epochs without better reading of the lines held back
     ema: float = 0.99
@@ -65,6 +67,7 @@ def tuning_recipe(
             epochs=epochs,
             lines_per_epoch=count,
             rate=options.rate * before.rate,
+            final=0.01,
             warmup=0.1,
             auxiliary=0.0,  # the shortcut is not kept with the weights
             init=str(path),
@@ -88,8 +91,8 @@ def _history(weights: Weights) -> tuple[AugmentOptions, TrainOptions]:
     if recipe is None:
         return AugmentOptions(), replace(TrainOptions(), rate=1e-3)
     before = recipe.train
-    if before.frozen_norms:  # they were tuned already: their rate was lowered then
-        before = replace(before, rate=before.rate / TuneOptions().rate)
+    if weights.facts.get("init") or before.frozen_norms:
+        before = replace(before, rate=PEAKS[weights.architecture])
     return recipe.augment, before
 
 

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 from ensemble_htr.assets import verify, write_lock  # noqa: E402
+from ensemble_htr.config import to_mapping  # noqa: E402
 from ensemble_htr.errors import (  # noqa: E402
     AssetError,
     EnsembleError,
@@ -32,10 +33,10 @@ from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
 from ensemble_htr.train.finetune_language import with_own_language  # noqa: E402
-from ensemble_htr.train.finetune_nets import TuneOptions, tuning_recipe  # noqa: E402
+from ensemble_htr.train.finetune_nets import PEAKS, TuneOptions, tuning_recipe  # noqa: E402
 from ensemble_htr.train.folder import Parts  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
-from ensemble_htr.train.recipe import Recipe  # noqa: E402
+from ensemble_htr.train.recipe import DataOptions, Recipe, Source, TrainOptions  # noqa: E402
 
 Lines = Callable[[int, int, str], list[Sample]]
 Here = Callable[..., tuple[int, str, str]]
@@ -117,6 +118,18 @@ def test_weights_that_describe_no_network(
     with pytest.raises(AssetError, match=reason) as caught:
         tuning_recipe(path, 20, TuneOptions(), Preprocess(), "nfc")
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("init", ["", "f00d"])
+def test_the_rate_is_of_a_training_from_nothing(tmp_path: Path, init: str) -> None:
+    """Weights that went on from others did so at a low rate, too low to learn a hand."""
+    path = tmp_path / "model.safetensors"
+    data = DataOptions((Source("own"),), "own", "nfc")
+    facts = to_mapping(Recipe("gated", data, train=TrainOptions(rate=1e-4)))
+    save_weights(path, {"w": torch.ones(2)}, architecture="gated", network={}, alphabet=["a"],
+                 profile="nfc", facts={"recipe": facts, "init": init})  # fmt: skip
+    tuned = tuning_recipe(path, 20, TuneOptions(rate=0.5), Preprocess(), "nfc").train
+    assert tuned.rate == pytest.approx(0.5 * (PEAKS["gated"] if init else 1e-4))
 
 
 # ---- lines held back -----------------------------------------------------------------------

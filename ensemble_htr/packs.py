@@ -95,8 +95,6 @@ def load_pack(name: str) -> tuple[Path, Pack]:
     if file.name == PACK and file.is_file():
         name = f"{file.parent}{os.sep}"  # a path, not a name
     folder = resolve("packs", name)
-    if not folder.is_dir():
-        raise UsageError(f"{name}: is no language pack; wanted a folder that holds {PACK}")
     return folder, load_toml(folder / PACK, Pack)
 
 

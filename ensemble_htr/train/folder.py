@@ -166,12 +166,8 @@ def config_text(config: ModelConfig) -> str:
     plain = to_mapping(ModelConfig(config.recognizers))
     said = {k: v for k, v in to_mapping(config).items() if k == "recognizers" or v != plain[k]}
     tables = {k: v for k, v in said.items() if isinstance(v, dict)}
-    rows = [f"{k} = {_value(v)}\n" for k, v in said.items() if k not in tables]
+    rows = [f"{k} = {toml_value(v)}\n" for k, v in said.items() if k not in tables]
     for name, table in tables.items():
         rows.append(f"\n[{name}]\n")
-        rows += [f"{k} = {_value(v)}\n" for k, v in table.items() if v != plain[name][k]]
+        rows += [f"{k} = {toml_value(v)}\n" for k, v in table.items() if v != plain[name][k]]
     return "".join(rows)
-
-
-def _value(value: Any) -> str:
-    return toml_value(value)

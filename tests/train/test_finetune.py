@@ -29,6 +29,7 @@ from ensemble_htr.metrics import edit_counts  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
 from ensemble_htr.plan import ModelConfig, Plan  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
+from ensemble_htr.recognizers.zoo import ARCHITECTURES  # noqa: E402
 from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
@@ -130,6 +131,7 @@ def test_the_rate_is_of_a_training_from_nothing(tmp_path: Path, init: str) -> No
                  profile="nfc", facts={"recipe": facts, "init": init})  # fmt: skip
     tuned = tuning_recipe(path, 20, TuneOptions(rate=0.5), Preprocess(), "nfc").train
     assert tuned.rate == pytest.approx(0.5 * (PEAKS["gated"] if init else 1e-4))
+    assert set(PEAKS) == set(ARCHITECTURES)
 
 
 # ---- lines held back -----------------------------------------------------------------------

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, get_args
 
-from ensemble_htr.config import read_small, regular_size, to_mapping
+from ensemble_htr.config import to_mapping
 from ensemble_htr.errors import AssetError, UsageError, did_you_mean, printable
+from ensemble_htr.files import read_small, regular_size
 
 __all__ = [
     "KINDS",

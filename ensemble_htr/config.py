@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
-import stat
 import tomllib
 import types
 import typing
@@ -13,10 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ensemble_htr.errors import ConfigError, InputError, UsageError, did_you_mean
+from ensemble_htr.files import read_small
 
-__all__ = ["MAX_BYTES", "from_mapping", "load_toml", "read_small", "regular_size", "to_mapping"]
-
-MAX_BYTES = 4 << 20  # of a recipe, a lock or a card: the longest of ours has 5 kB
+__all__ = ["from_mapping", "load_toml", "to_mapping"]
 
 T = TypeVar("T")
 
@@ -34,25 +31,6 @@ def load_toml(path: Path, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:  # bad TOML, not UTF-8, a number without end
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return from_mapping(data, kind, str(path))
-
-
-def read_small(path: Path) -> bytes:
-    """What a regular file of at most `MAX_BYTES` holds; raises `OSError` for any other."""
-    regular_size(path)
-    with path.open("rb") as stream:
-        data = stream.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
-    return data
-
-
-def regular_size(path: Path) -> int:
-    """The bytes of a regular file, links followed; raises `OSError` for any other, a pipe or a
-    device, which might be read without end."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "no regular file")
-    return found.st_size
 
 
 def from_mapping(data: Mapping[str, Any], kind: type[T], where: str = "config") -> T:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, reading small ones that may be hostile."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,17 @@ from typing import BinaryIO
 
 from ensemble_htr.errors import OutputError
 
-__all__ = ["atomic_stream", "atomic_write", "is_temporary", "temporary_name"]
+__all__ = [
+    "MAX_BYTES",
+    "atomic_stream",
+    "atomic_write",
+    "is_temporary",
+    "read_small",
+    "regular_size",
+    "temporary_name",
+]
+
+MAX_BYTES = 4 << 20  # of a recipe, a lock or a card: the longest of ours has 5 kB
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -53,6 +64,25 @@ def atomic_stream(path: Path) -> Iterator[BinaryIO]:
             advice = "make room there, or choose another output folder"
         reason = error.strerror or error
         raise OutputError(f"{path}: cannot be written: {reason}; {advice}") from error
+
+
+def read_small(path: Path) -> bytes:
+    """What a regular file of at most `MAX_BYTES` holds; raises `OSError` for any other."""
+    regular_size(path)
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB")
+    return data
+
+
+def regular_size(path: Path) -> int:
+    """The bytes of a regular file, links followed; raises `OSError` for any other, a pipe or a
+    device, which might be read without end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "no regular file")
+    return found.st_size
 
 
 def temporary_name() -> str:

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr import assets
-from ensemble_htr.config import MAX_BYTES
 from ensemble_htr.errors import AssetError, UsageError
+from ensemble_htr.files import MAX_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -326,3 +326,16 @@ def test_confidences_are_natural_logarithms() -> None:
         ((row,),) = [line.rows for line in lines]
     assert row.tokens == ("u", "n", " ", "é") and row.logprobs is not None
     assert row.logprobs == pytest.approx((math.log(0.5), math.log(0.25), math.log(0.75), -20.0))
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_page_may_not_have_the_name_of_the_lines_on_no_page(
+    here: Run, small_page: Make, tmp_path: Path
+) -> None:
+    one = small_page("Combined", 1, ("le jour", "du mois"), "one")
+    (tmp_path / "e.tsv").write_text("q\tfin\n")
+    words = ["combine", "--engine", f"one={one.parent}", "--no-lm", "-o", str(tmp_path / "out")]
+    code, _, talk = here(*words, "--engine", f"two={tmp_path / 'e.tsv'}")
+    assert code != 0 and f"{one}: a page of this name" in talk, talk
+    assert not list((tmp_path / "out").glob("[Cc]ombined*"))
+    assert here(*words)[0] == 0, "every line is on the page"

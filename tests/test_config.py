@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ensemble_htr.config import MAX_BYTES, from_mapping, load_toml
+from ensemble_htr.config import from_mapping, load_toml
 from ensemble_htr.errors import ConfigError, InputError
+from ensemble_htr.files import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)

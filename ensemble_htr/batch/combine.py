@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["CombineOptions", "combine"]
 
 MATCHING = "matching.json"  # how the engines' rows found their lines
-_COMBINED = tuple(f"combined.{name}" for name in STREAMED)
+_REST = "combined"  # the stem of what is written of lines on no page
+_COMBINED = tuple(f"{_REST}.{name}" for name in STREAMED)
 _CHUNK = 64  # lines without a page in one task
 _FEW = 1000  # lines up to which starting processes is not worth while
 _JOB = "/job"  # the journal's key for all pages together; no page is called so
@@ -212,6 +213,7 @@ def _into_folder(job: _Job, journal: Journal) -> RunSummary:
         if not rest:
             _remove_lines(out, journal)
             return _run(job, merged, (rest, parts), Folder(out, journal), journal)
+        _require_other_stems(job)
         content = job.content()
         begin = partial(_forget_lines, out, journal, content)
         spool = Spool(out / HIDDEN / "parts.sqlite", content, begin)
@@ -357,6 +359,16 @@ def _require_formats(pages: Mapping[str, Path], options: RunOptions) -> None:
             f"--format {trees[0]}: no engine has page XML to write into; wanted --format jsonl or "
             "txt, or an engine whose PATH is a folder of PAGE or ALTO"
         )
+
+
+def _require_other_stems(job: _Job) -> None:
+    """No page's files may have the names of those of the lines that are on none."""
+    for stem, path in job.pages.items():
+        if stem.casefold() == _REST:
+            raise InputError(
+                f"{path}: a page of this name would be written over what is found of the lines on "
+                f"no page ({', '.join(_COMBINED)}); rename the page, in every engine"
+            )
 
 
 def _require_no_input(job: _Job, out: Path) -> None:

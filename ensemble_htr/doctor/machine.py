@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import get_args
 
 from ensemble_htr import assets
-from ensemble_htr.config import read_small
 from ensemble_htr.doctor.finding import Finding, State
 from ensemble_htr.doctor.libraries import WITHOUT_KENLM
 from ensemble_htr.errors import EnsembleError
+from ensemble_htr.files import read_small
 
 __all__ = ["NATIVE_BF16", "cpu_flags", "machine", "places", "products"]
 

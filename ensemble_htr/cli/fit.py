@@ -15,7 +15,8 @@ _PATH = click.Path(path_type=Path)
 @click.argument("ground_truth", type=_PATH)
 @click.option("--engine", "engines", multiple=True, required=True, metavar="NAME=PATH",
               help="An engine's PAGE, ALTO, hOCR, JSONL, TSV, CTM or TXT (repeat).")  # fmt: skip
-@click.option("-o", "--output", required=True, type=_PATH, help="The combiner file to write.")
+@click.option("-o", "--output", required=True, type=_PATH,
+              help="The combiner file to write; - = stdout.")  # fmt: skip
 @click.option("--model", default="default", show_default=True, help="Name or folder.")
 @click.option("--no-lm", is_flag=True, help="Fit without the language model.")
 def fit(
@@ -35,11 +36,12 @@ def fit(
     from ensemble_htr.train.foreign import TRUTH, fit_engines
 
     found = load_engines([(TRUTH, ground_truth), *map(engine_argument, engines)])
-    if output.is_dir():
+    to_file = str(output) != "-"
+    if to_file and output.is_dir():
         raise OutputError(
             f"{output}: is a folder; wanted the name of a file to write, as judge.json"
         )
-    if output.exists() and any(output.samefile(f) for e in found for f in e.files):
+    if to_file and output.exists() and any(output.samefile(f) for e in found for f in e.files):
         raise OutputError(
             f"{output}: is an input, and inputs are never overwritten; choose another output file"
         )
@@ -50,5 +52,8 @@ def fit(
             click.echo(line.replace(f"engine {TRUTH}", "ground truth"), err=True)
         options = PipelineOptions(model, lm=not no_lm)
         judge, report = fit_engines(merged, options, lambda text: click.echo(text, err=True))
-    atomic_write(output, dump_judge(judge))
+    if to_file:
+        atomic_write(output, dump_judge(judge))
+    else:
+        click.echo(dump_judge(judge), nl=False)
     click.echo(report, err=True)

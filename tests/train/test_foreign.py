@@ -139,6 +139,17 @@ def test_neither_an_input_nor_a_folder_is_overwritten(tmp_path: Path) -> None:
     assert {(tmp_path / name).read_text() for name in ("a.tsv", "truth.tsv")} == {rows}
 
 
+def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.tsv", "truth.tsv"):
+        (tmp_path / name).write_text("".join(f"l{i}\tle jour {i}\n" for i in range(30)))
+    command = ["fit", str(tmp_path / "truth.tsv"), f"--engine=a={tmp_path / 'a.tsv'}", "--no-lm"]
+    assert CliRunner().invoke(cli, [*command, "-o", str(tmp_path / "fit.json")]).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, [*command, "-o", "-"])
+    assert done.exit_code == 0 and not Path("-").exists()
+    assert done.stdout == (tmp_path / "fit.json").read_text()
+
+
 @pytest.mark.parametrize("count", [20, 31, 60])
 def test_one_document_is_enough(count: int) -> None:
     """A plain file of lines names no documents."""

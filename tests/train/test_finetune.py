@@ -31,10 +31,16 @@ from ensemble_htr.plan import ModelConfig, Plan  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.recognizers.zoo import ARCHITECTURES  # noqa: E402
 from ensemble_htr.train import finetune as verb  # noqa: E402
+from ensemble_htr.train import finetune_nets  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
 from ensemble_htr.train.finetune_language import with_own_language  # noqa: E402
-from ensemble_htr.train.finetune_nets import PEAKS, TuneOptions, tuning_recipe  # noqa: E402
+from ensemble_htr.train.finetune_nets import (  # noqa: E402
+    PEAKS,
+    TuneOptions,
+    tune,
+    tuning_recipe,
+)
 from ensemble_htr.train.folder import Parts  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
 from ensemble_htr.train.recipe import DataOptions, Recipe, Source, TrainOptions  # noqa: E402
@@ -119,6 +125,38 @@ def test_weights_that_describe_no_network(
     with pytest.raises(AssetError, match=reason) as caught:
         tuning_recipe(path, 20, TuneOptions(), Preprocess(), "nfc")
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_weights_go_no_further_than_the_lines_held_back_ask(
+    tmp_path: Path, recipe: Recipe, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, epochs=2))
+    Trainer(old, lines(96, 1, "t"), lines(12, 2, "v"), tmp_path, lambda _: None).run()
+    path = tmp_path / "model.safetensors"
+    how = tuning_recipe(path, 40, TuneOptions(epochs=3), Preprocess(), "nfc")
+    new = [dataclasses.replace(s, text=s.text.replace("b", "é")) for s in lines(60, 7, "own")]
+
+    def tuned(name: str, shares: tuple[float, ...]) -> tuple[float, Path]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(finetune_nets, "SHARES", shares)
+            cer = tune(path, new[:40], new[40:], how, tmp_path / name, lambda _: None)[1]
+        return cer, tmp_path / name / "model.safetensors"
+
+    shares = (0.25, 0.5, 0.75)
+    alone = {share: tuned(str(share), (share,))[1] for share in shares}
+    enough = [share for share, file in alone.items() if "share" in load_weights(file).facts]
+    farthest, far = tuned("all the way", ())
+    cer, near = tuned("no further", shares)
+    share = load_weights(near).facts.get("share", 1.0)
+    assert share == min(enough, default=1.0) and cer <= farthest
+    assert tuned("no further", (0.01,)) == (pytest.approx(cer, abs=0.02), near)  # done once
+    assert load_weights(near).facts.get("share", 1.0) == share
+    first, last, got = (load_weights(f).tensors for f in (path, far, near))
+    for name, value in got.items():
+        if value.is_floating_point() and value.shape == first[name].shape:
+            wanted = torch.lerp(first[name].float(), last[name].float(), share)
+            assert torch.allclose(value.float(), wanted, atol=2e-3), name
 
 
 @pytest.mark.parametrize("init", ["", "f00d"])

@@ -10,6 +10,7 @@ from as far as the lines held back allow (Wortsman et al., "Robust fine-tuning o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from ensemble_htr.errors import AssetError, ConfigError, UsageError
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.recognizers.zoo import build_network
-from ensemble_htr.text import profile
+from ensemble_htr.text import has_letter, profile
 from ensemble_htr.train.begin import begin_from
 from ensemble_htr.train.data import Sample
 from ensemble_htr.train.loop import Trainer
@@ -35,7 +36,7 @@ ALL_LINES = 9000  # read in all, about
 MOST_EPOCHS, LEAST_EPOCHS = 30, 8
 # Peak rates of trainings from nothing: what went on from other weights had a lower one.
 PEAKS = {"crnn": 2e-3, "gated": 1.5e-3, "transformer": 1e-3}
-SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of the way from the old weights to the tuned
+SHARES = (0.5, 0.625, 0.75, 0.875)  # of the way from the old weights to the tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +133,19 @@ def tune(
 
 def _no_further_than_needed(trainer: Trainer, path: Path, say: Callable[[str], None]) -> float:
     """Put in the place of the tuned weights those on the straight line from ``path`` to them that
-    are nearest to ``path`` and read the lines held back no worse; their CER on these. Weights that
-    have moved less have forgotten less, and a few lines are learned by heart too soon."""
+    are nearest to ``path`` and read the lines held back as well, within one standard error (a
+    binomial's over their characters; the rule of Breiman et al., "Classification and regression
+    trees", 1984); their CER on these. Weights that have moved less have forgotten less, and a few
+    lines are learned by heart too soon. Less than half of the way would adapt too little."""
     file = trainer.folder / "model.safetensors"
     tuned = load_weights(file)
     if "share" in tuned.facts:  # a run that was stopped after this
         return _read(trainer, tuned.tensors)
-    first = _first(trainer, path)
+    first, best = _first(trainer, path), trainer.progress.best
     for share in SHARES:
         tensors = {k: _between(first[k], v, share) for k, v in tuned.tensors.items()}
         cer = _read(trainer, tensors)
-        if cer <= trainer.progress.best:
+        if cer < trainer.progress.first and cer <= best + _standard_error(trainer, best):
             save_weights(
                 file, tensors, architecture=tuned.architecture, network=tuned.network,
                 alphabet=tuned.alphabet, profile=tuned.profile,
@@ -150,7 +153,13 @@ def _no_further_than_needed(trainer: Trainer, path: Path, say: Callable[[str], N
             )  # fmt: skip
             say(f"{share:.1%} of the way to these weights is enough: {100 * cer:.2f} %\n")
             return cer
-    return trainer.progress.best
+    return best
+
+
+def _standard_error(trainer: Trainer, cer: float) -> float:
+    lettered = [s.text for s in trainer.val if has_letter(s.text)] or [s.text for s in trainer.val]
+    characters = max(1, sum(len(trainer.form.tokens(text)) for text in lettered))
+    return math.sqrt(max(0.0, cer * (1 - cer)) / characters)
 
 
 def _first(trainer: Trainer, path: Path) -> dict[str, Tensor]:

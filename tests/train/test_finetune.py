@@ -149,7 +149,9 @@ def test_weights_go_no_further_than_the_lines_held_back_ask(
     farthest, far = tuned("all the way", ())
     cer, near = tuned("no further", shares)
     share = load_weights(near).facts.get("share", 1.0)
-    assert share == min(enough, default=1.0) and cer <= farthest + 0.1
+    held = sum(len(line.text) for line in new[40:])
+    chance = (farthest * (1 - farthest) / held) ** 0.5
+    assert share == min(enough, default=1.0) and cer <= farthest + chance + 1e-9
     assert tuned("no further", (0.01,)) == (pytest.approx(cer, abs=0.02), near)  # done once
     assert load_weights(near).facts.get("share", 1.0) == share
     first, last, got = (load_weights(f).tensors for f in (path, far, near))

@@ -6,15 +6,15 @@
     python eval/rivals.py read --work FOLDER                    both read val and the tests
     python eval/rivals.py speed --work FOLDER                   writes eval/rivals_speed.md
     python eval/rivals.py table --work FOLDER                   writes eval/rivals.md, .json, .png
-    python eval/rivals.py curve --work FOLDER                   writes eval/rivals_curve.md, .png
 
 Everybody gets the lines that our recognizers get: cut from the same pages, straightened along
 their baselines, 120 px high (kraken's default; more than our nets look at), black on white, texts
 normalised by the profile fr-archive. kraken is trained as `rivals_kraken.py` says (its default
 network, loss, optimizer and rate; eight lines a step, in bf16) on all lines of fr19/train
 and as many of hands/train as make a fifth of all, the shares of our recipes, for the processor
-hours that our best single net took; `kraken` can be interrupted and goes on, and `read` and `table`
-can be called at any time: they take the weights that were best on val so far. tesseract is read as
+hours of crnn, the best of our nets by its CTC alone (the transformer, better with its decoder, took
+longer); `kraken` can be interrupted and goes on, and `read` and `table` can be called at any time:
+they take the weights that were best on val so far. tesseract is read as
 it is, in the mode that reads val best: its model has not seen handwriting of this kind.
 """
 
@@ -368,31 +368,6 @@ def table(work: Path) -> None:
     atomic_write(HERE / "rivals.json", json.dumps(found, indent=1) + "\n")
     draw(theirs, ours, HERE / "rivals.png")
     click.echo("\n\n".join(text[3:5]))
-
-
-@main.command()
-@work_option
-def curve(work: Path) -> None:
-    """The learning curves alone, as far as kraken has come; nobody reads the tests."""
-    theirs = read_rows(work / "run" / "log.jsonl")
-    ours = read_rows(HERE.parent / "models" / BEST / "log.jsonl")
-    if not theirs:
-        raise click.ClickException(f"{work}: kraken has not been trained here; run `kraken` first")
-    last = theirs[-1]
-    text = [
-        "# How kraken's default network and our best single net learn",
-        f"`python eval/rivals.py curve --work FOLDER` on {date.today()}, commit {commit()}; kraken "
-        f"{_version(work, 'kraken')} was trained for {last['seconds'] / 3600:.2f} of the "
-        f"{hours_of(BEST):.2f} core-hours of {BEST}, {last['lines']:,} lines, and can go on from "
-        "there. Same lines, same shares of the two sources, kraken's default "
-        "network, loss, optimizer and rate, eight lines a step in bf16.",
-        "![CER on val over core-hours](rivals_curve.png)",
-        CURVES,
-        curves(theirs, ours),
-    ]
-    draw(theirs, ours, HERE / "rivals_curve.png")
-    atomic_write(HERE / "rivals_curve.md", "\n\n".join(text) + "\n")
-    click.echo(text[-1])
 
 
 def _state(work: Path, split: str) -> Training | None:

@@ -186,13 +186,16 @@ def weights_in(folder: Path) -> Path:
 
 
 def _spoken(config: ModelConfig, pack: Pack) -> ModelConfig:
-    """The ensemble in the language of a pack; word readers know but their own."""
+    """The ensemble in the language of a pack; word readers know but their own, and so do the
+    language modules of networks that write."""
+    same = pack.lm == config.lm
     return dataclasses.replace(
         config,
         lm=pack.lm,
         backward=pack.backward,
         lexicon=pack.lexicon,
         beam=pack.beam or config.beam,
+        search=config.search if same else dataclasses.replace(config.search, inner=0.0),
         words=dataclasses.replace(config.words, on=False),
     )
 

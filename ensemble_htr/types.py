@@ -166,6 +166,7 @@ class SearchOptions:
     decoder: bool = True  # False: only the encoder is heard, by its CTC head: much quicker
     write: bool = True  # False: it only scores what others propose, which takes less time
     alpha: float = 0.0  # weight of the language model (the decoder has learned one of its own)
+    inner: float = 0.4  # weight of the network's own language module, if it has one
     beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon
     dictated: int = 12  # texts of a line that the decoder scores: the likeliest by the CTC scores
     ctc: float = 0.5  # weight of the encoder's own CTC score where finished hypotheses are ranked
@@ -178,8 +179,9 @@ class SearchOptions:
             raise ValueError("search: dictated must lie in 1 to 4096")
         if not 0 <= self.proposed <= 256:
             raise ValueError("search: proposed must lie in 0 to 256")
-        if not (0 <= self.alpha <= 10 and 0 <= self.ctc <= 10 and -10 <= self.beta <= 10):
-            raise ValueError("search: alpha and ctc must lie in 0 to 10, beta in -10 to 10")
+        weights = (self.alpha, self.inner, self.ctc)
+        if not (-10 <= self.beta <= 10 and all(0 <= weight <= 10 for weight in weights)):
+            raise ValueError("search: alpha, inner and ctc must lie in 0 to 10, beta in -10 to 10")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import AssetError, ConfigError, OutputError, UsageError
 from ensemble_htr.packs import Pack, Sources, _toml, build_pack, load_pack, unwritable
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
+from ensemble_htr.plan import Plan
 from ensemble_htr.text import PROFILES, profile
 from ensemble_htr.toml import toml_value
-from ensemble_htr.types import Hypothesis
+from ensemble_htr.types import Hypothesis, SearchOptions
 
 Here = Callable[..., tuple[int, str, str]]
 TEXT = ["שלום עולם", "ספר הבית של דוד", "הבית הגדול של שלמה", "מלך הארץ דוד", "שְׁלוֹם הבית"]
@@ -51,6 +52,7 @@ def test_a_pack_from_texts_and_names(
     )
     names = {voice.name for voice in pipeline.judge.voices}
     assert {"names-persons", "words"} <= names
+    assert pipeline.config.search.inner == 0  # decoders' own modules know another language
     rows = [
         Hypothesis(e, tuple(t)) for e, t in (("a", "הבית שלם"), ("b", "הבית של"), ("c", "הביח של"))
     ]
@@ -110,6 +112,8 @@ def test_the_shipped_pack_is_the_shipped_language(monkeypatch: pytest.MonkeyPatc
     for kind, name in (("lm", pack.lm), ("lm", pack.backward), ("lexicons", pack.lexicon)):
         assert resolve(kind, name).is_dir()  # type: ignore[arg-type]
     assert len(pack.alphabet) == len(set(pack.alphabet)) and " " in pack.alphabet
+    same = Plan.of(PipelineOptions(images=False, language="fr-archive")).config
+    assert same.search.inner == SearchOptions().inner > 0
 
 
 @given(st.text("abcde", max_size=5), st.text("abcde", max_size=5))

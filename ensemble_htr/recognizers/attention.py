@@ -2,14 +2,15 @@
 
 *Writing* is a beam search over the autoregressive decoder, all lines of a call side by side, with a
 key-value cache (each step computes one character per hypothesis) and an optional language model by
-shallow fusion (Gulcehre et al., 2015). A character earns a bonus, since a wider beam would else
-prefer readings that end too soon (word reward: He et al., 2016). What is finished is ranked
-together with the encoder's CTC score, as in hybrid decoding (Watanabe et al., 2017), and with what
-the encoder's CTC reads by itself, dictated to the decoder (two passes: Sainath et al., 2019): one
-that skips or repeats a word has no reading without it in its beam, the CTC has. *Scoring* is
-teacher forcing: the decoder is given each text and says how probable every next character was; the
-rivals of one line share their beginnings, so they are scored as one tree, every node once (each
-node attends to its ancestors).
+shallow fusion (Gulcehre et al., 2015). The network's own language module, learned from texts alone,
+speaks with it in the same way, of all hypotheses in one step. A character earns a bonus, since a
+wider beam would else prefer readings that end too soon (word reward: He et al., 2016). What is
+finished is ranked together with the encoder's CTC score, as in hybrid decoding (Watanabe et al.,
+2017), and with what the encoder's CTC reads by itself, dictated to the decoder (two passes: Sainath
+et al., 2019): one that skips or repeats a word has no reading without it in its beam, the CTC has.
+*Scoring* is teacher forcing: the decoder is given each text and says how probable every next
+character was; the rivals of one line share their beginnings, so they are scored as one tree, every
+node once (each node attends to its ancestors).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ensemble_htr.errors import InputError
 from ensemble_htr.protocols import Decoder, LanguageModel, TextScorer
 from ensemble_htr.recognizers.ctc import CtcRecognizer, Impression, Precision, log_softmax
 from ensemble_htr.recognizers.transformer import Cache, Transformer
+from ensemble_htr.recognizers.trees import NODES, Tree, trees
 from ensemble_htr.recognizers.weights import Weights, load_weights
 from ensemble_htr.types import Hypothesis, Line, Posteriors, SearchOptions
 
@@ -35,7 +37,6 @@ __all__ = ["AttentionRecognizer", "EncoderRecognizer", "load_recognizer"]
 
 END = 0  # code of the end of the line
 LINES = 24  # written side by side
-NODES = 4096  # of the trees of rivals scored in one pass
 
 
 @dataclass(slots=True)
@@ -132,13 +133,16 @@ class AttentionRecognizer(EncoderRecognizer):
         cache = self._begin(heard)
         open_ = list(range(len(sheets)))
         codes = torch.full((len(sheets) * options.beam, 1), len(self.alphabet) + 1)
+        inner = options.inner if self.network.language is not None else 0.0
         while open_:
             logp, cache = self._next(codes, cache)
+            fused = logp + inner * self._tell(codes, cache)[:, 0] if inner else logp
             going, rows = [], []
             for place, which in enumerate(open_):
                 sheet = sheets[which]
                 first = place * options.beam
-                parents = self._grow(sheet, logp[first : first + options.beam], options, lm)
+                mine = slice(first, first + options.beam)
+                parents = self._grow(sheet, logp[mine], fused[mine], options, lm)
                 if parents is not None:
                     going.append(place)
                     rows += [first + parent for parent in parents]
@@ -163,6 +167,7 @@ class AttentionRecognizer(EncoderRecognizer):
         lm: LanguageModel | None,
     ) -> None:
         """Add to what is written what the CTC reads, as if the decoder had written it."""
+        inner = options.inner if self.network.language is not None else 0.0
         code = {token: i + 1 for i, token in enumerate(self.alphabet)}
         wanted = []
         for sheet, p in zip(sheets, heard, strict=True):
@@ -171,9 +176,11 @@ class AttentionRecognizer(EncoderRecognizer):
             wanted.append(
                 [t for h in found if (t := tuple(code[c] for c in h.tokens)) not in known]
             )
-        for sheet, texts, each in zip(sheets, wanted, self._dictated(heard, wanted), strict=True):
-            for text, logps in zip(texts, each, strict=True):
-                score = sum(logps) + options.beta * len(text)
+        told = self._told(wanted) if inner else [[0.0] * len(texts) for texts in wanted]
+        dictated = self._dictated(heard, wanted)
+        for sheet, texts, each, sayings in zip(sheets, wanted, dictated, told, strict=True):
+            for text, logps, said in zip(texts, each, sayings, strict=True):
+                score = sum(logps) + inner * said + options.beta * len(text)
                 if lm is not None:
                     state = lm.start()
                     for c in text:
@@ -186,20 +193,22 @@ class AttentionRecognizer(EncoderRecognizer):
         self,
         sheet: _Sheet,
         logp: NDArray[np.float32],
+        weighed: NDArray[np.float32],
         options: SearchOptions,
         lm: LanguageModel | None,
     ) -> list[int] | None:
         """One more character for each hypothesis of a line: the rows that the new ones come from,
-        or None if the line is finished."""
+        or None if the line is finished. ``weighed`` is ``logp`` with what the language module
+        says."""
         grown: list[tuple[float, int, int, float, Hashable]] = []
         count = min(options.beam + 1, logp.shape[1])
-        likely = np.argpartition(-logp, count - 1, axis=1)[:, :count]
+        likely = np.argpartition(-weighed, count - 1, axis=1)[:, :count]
         for row, h in enumerate(sheet.live):
             if h.score == -math.inf:
                 continue
             for code in likely[row].tolist():
                 own = float(logp[row, code])
-                fused, state = h.score + own, h.state
+                fused, state = h.score + float(weighed[row, code]), h.state
                 if code == END:
                     if lm is not None:
                         fused += options.alpha * lm.end(h.state)
@@ -269,38 +278,38 @@ class AttentionRecognizer(EncoderRecognizer):
         self, heard: Sequence[Posteriors], texts: Sequence[Sequence[tuple[int, ...]]]
     ) -> list[list[list[float]]]:
         """The log-probability of every character, and of the end, of the texts of each line."""
-        trees = [
+        left = [
             tree
             for line, rivals in enumerate(texts)
-            for tree in _trees(
+            for tree in trees(
                 line, [(text, i) for i, text in enumerate(rivals)], len(self.alphabet) + 1
             )
         ]
-        trees.sort(key=lambda tree: len(tree.codes))
+        left.sort(key=lambda tree: len(tree.codes))
         found: list[list[list[float]]] = [[[] for _ in rivals] for rivals in texts]
-        while trees:
-            count = max(1, min(len(trees), LINES, NODES // len(trees[-1].codes)))
-            self._dictate(heard, trees[-count:], found)
-            del trees[-count:]
+        while left:
+            count = max(1, min(len(left), LINES, NODES // len(left[-1].codes)))
+            self._dictate(heard, left[-count:], found)
+            del left[-count:]
         return found
 
     def _dictate(
         self,
         heard: Sequence[Posteriors],
-        trees: Sequence[_Tree],
+        forest: Sequence[Tree],
         found: Sequence[list[list[float]]],
     ) -> None:
         """Fill in what is said of the texts on some trees of like size."""
-        size = max(len(tree.codes) for tree in trees)
-        codes, depth = (torch.zeros(len(trees), size, dtype=torch.long) for _ in range(2))
-        seen = np.zeros((len(trees), 1, size, size), np.bool_)
-        for i, tree in enumerate(trees):
+        size = max(len(tree.codes) for tree in forest)
+        codes, depth = (torch.zeros(len(forest), size, dtype=torch.long) for _ in range(2))
+        seen = np.zeros((len(forest), 1, size, size), np.bool_)
+        for i, tree in enumerate(forest):
             codes[i, : len(tree.codes)] = torch.tensor(tree.codes)
             depth[i, : len(tree.codes)] = torch.tensor(tree.depth)
             tree.ancestors(seen[i, 0])
-        cache = self._begin([heard[tree.line] for tree in trees])
+        cache = self._begin([heard[tree.line] for tree in forest])
         logp, _ = self._next(codes, cache, torch.from_numpy(seen), depth)
-        for row, tree in zip(logp, trees, strict=True):
+        for row, tree in zip(logp, forest, strict=True):
             for which, nodes, text in tree.taken:
                 found[tree.line][which] = row[nodes, [*text, END]].tolist()
 
@@ -328,45 +337,29 @@ class AttentionRecognizer(EncoderRecognizer):
         logits, cache = self.network.decode(codes.to(self.device), cache, seen, depth)
         return log_softmax(logits if depth is not None else logits[:, 0]), cache
 
+    def _tell(self, codes: torch.Tensor, cache: Cache | None = None) -> NDArray[np.float32]:
+        """What the language module says of what follows: log-probabilities ``(rows, L, 1+V)``."""
+        return log_softmax(self.network.tell(codes.to(self.device), cache))
 
-class _Tree:
-    """Texts of a line that share their beginnings; node 0 is the beginning of the line."""
-
-    def __init__(self, line: int, begin: int) -> None:
-        self.line = line
-        self.taken: list[tuple[int, list[int], tuple[int, ...]]] = []  # number, nodes, codes
-        self.codes, self.depth, self.parent = [begin], [0], [0]
-        self._next: dict[tuple[int, int], int] = {}
-
-    def add(self, row: tuple[int, ...], number: int) -> None:
-        nodes = [0]
-        for code in row:
-            key = (nodes[-1], code)
-            if key not in self._next:
-                self._next[key] = len(self.codes)
-                self.codes.append(code)
-                self.depth.append(len(nodes))
-                self.parent.append(nodes[-1])
-            nodes.append(self._next[key])
-        self.taken.append((number, nodes, row))
-
-    def ancestors(self, seen: NDArray[np.bool_]) -> None:
-        """Fill in whether a node sees another (itself and those above), bool ``(nodes, nodes)`` or
-        more; what is beyond sees itself, so that its attention is a number."""
-        for node, parent in enumerate(self.parent):
-            seen[node] = seen[parent]
-            seen[node, node] = True
-        np.fill_diagonal(seen[len(self.parent) :, len(self.parent) :], True)
-
-
-def _trees(line: int, rows: list[tuple[tuple[int, ...], int]], begin: int) -> list[_Tree]:
-    """Trees of at most `NODES` nodes (or one text) for the numbered rival texts of a line."""
-    trees: list[_Tree] = []
-    for row, number in sorted(rows):
-        if not trees or len(trees[-1].codes) + len(row) > NODES:
-            trees.append(_Tree(line, begin))
-        trees[-1].add(row, number)
-    return trees
+    def _told(self, texts: Sequence[Sequence[tuple[int, ...]]]) -> list[list[float]]:
+        """The log-probability of each text of each line, its end included, by the language
+        module."""
+        rows = sorted(
+            ((line, i, text) for line, each in enumerate(texts) for i, text in enumerate(each)),
+            key=lambda row: len(row[2]),
+        )
+        found = [[0.0] * len(each) for each in texts]
+        for start in range(0, len(rows), 4 * LINES):
+            batch = rows[start : start + 4 * LINES]
+            shown = np.zeros((len(batch), 1 + len(batch[-1][2])), np.int64)
+            shown[:, 0] = len(self.alphabet) + 1
+            for row, (_, _, text) in zip(shown, batch, strict=True):
+                row[1 : 1 + len(text)] = text
+            for said, (line, i, text) in zip(
+                self._tell(torch.from_numpy(shown)), batch, strict=True
+            ):
+                found[line][i] = float(said[np.arange(len(text) + 1), [*text, END]].sum())
+        return found
 
 
 def _limit(heard: Posteriors) -> int:

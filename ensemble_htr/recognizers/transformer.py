@@ -8,14 +8,19 @@ attention and feed-forward (Gulati et al., "Conformer", 2020): it brings the nei
 attention alone learns only from much more data.
 
 The network speaks twice: its CTC head gives posteriors like any other net's (frames of 4 px), its
-decoder writes character by character, each one knowing all before it. Codes: 0 = end of line,
-``i + 1`` = alphabet[i], ``V + 1`` = beginning of line. Read `Transformer.forward` top to bottom.
+decoder writes character by character, each one knowing all before it. Beside the decoder there may
+be a language module: it says how texts go on without looking at the line. A decoder hears the
+language only in the few lines that it is trained on, the module in any number of texts; what it
+says is added with a weight while the decoder writes (shallow fusion with a neural language model:
+Kannan et al., 2018), so it has its own parameters, which reading does not pull at. Codes: 0 = end
+of line, ``i + 1`` = alphabet[i], ``V + 1`` = beginning of line. Read `Transformer.forward` top to
+bottom.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -40,6 +45,7 @@ class TransformerConfig:
     inner: int = 512  # of the feed-forward layers
     encoder: int = 4  # layers
     decoder: int = 2  # layers
+    language: int = 0  # layers of the language module, learned from texts alone; 0 = it has none
     kernel: int = 9  # frames (of 8 px) that a depthwise convolution spans
     dropout: float = 0.1
 
@@ -85,7 +91,7 @@ class EncoderLayer(nn.Module):
         self.gate = nn.Linear(c.width, 2 * c.width)
         self.near = nn.Conv1d(c.width, c.width, c.kernel, padding=c.kernel // 2, groups=c.width)
         self.mix = nn.Linear(c.width, c.width)
-        self.feed = _feed(c)
+        self.feed = _feed(c, c.dropout)
         self.drop = nn.Dropout(c.dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -107,7 +113,7 @@ class DecoderLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(c.width) for _ in range(3))
         self.self_attention = Attention(c.width, c.heads, c.dropout)
         self.line_attention = Attention(c.width, c.heads, c.dropout)
-        self.feed = _feed(c)
+        self.feed = _feed(c, c.dropout)
         self.drop = nn.Dropout(c.dropout)
 
     def forward(
@@ -126,23 +132,70 @@ class DecoderLayer(nn.Module):
         return x + self.drop(self.feed(self.norm3(x))), pairs
 
 
+class LanguageLayer(nn.Module):
+    """Causal self-attention, feed-forward."""
+
+    def __init__(self, c: TransformerConfig) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = (nn.LayerNorm(c.width) for _ in range(2))
+        self.attention = Attention(c.width, c.heads, 0.0)
+        self.feed = _feed(c, 0.0)
+
+    def forward(self, x: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
+        """``own`` are the keys and values of earlier tokens. Returns also all of them."""
+        y = self.norm1(x)
+        pairs = self.attention.pairs(y)
+        if own is not None:
+            pairs = torch.cat([own, pairs], dim=3)
+        x = x + self.attention(y, pairs, causal=own is None)
+        return x + self.feed(self.norm2(x)), pairs
+
+
+class Language(nn.Module):
+    """How texts go on: codes ``(B, L)`` to logits ``(B, L, 1+V)`` of the next one (0 = end). It has
+    no dropout: it meets most texts once (see `train.language`)."""
+
+    def __init__(self, c: TransformerConfig, symbols: int) -> None:
+        super().__init__()
+        self.scale = math.sqrt(c.width)
+        self.embed = nn.Embedding(symbols + 2, c.width)
+        self.layers = nn.ModuleList(LanguageLayer(c) for _ in range(c.language))
+        self.norm = nn.LayerNorm(c.width)
+        self.next = nn.Linear(c.width, 1 + symbols)
+        nn.init.normal_(self.embed.weight, std=c.width**-0.5)
+
+    def forward(
+        self, codes: Tensor, where: Tensor, told: list[Tensor] | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Logits for ``codes`` at the places ``where (L, width)``, after the tokens in ``told``
+        (per layer their keys and values; then ``L = 1``). Returns also all keys and values."""
+        x = self.embed(codes) * self.scale + where
+        found = []
+        for i, layer in enumerate(self.layers):
+            x, pairs = layer(x, told[i] if told else None)
+            found.append(pairs)
+        return self.next(self.norm(x)), found
+
+
 @dataclass
 class Cache:
     """What the decoder keeps while it writes: per layer the keys and values of the lines and of
-    the tokens so far, and which frames count. Each of the ``B`` lines has the same number ``n``
-    of hypotheses, which follow one another."""
+    the tokens so far, and which frames count; of the language module those of the tokens so far.
+    Each of the ``B`` lines has the same number ``n`` of hypotheses, which follow one another."""
 
     line: list[Tensor]  # per layer (2, B, heads, S, width / heads)
     mask: Tensor | None  # (B, 1, 1, S)
     own: list[Tensor | None]  # per layer (2, B * n, heads, L, width / heads)
+    told: list[Tensor] = field(default_factory=list)  # the same of the language module
 
     def select(self, rows: Tensor, lines: Tensor | None = None) -> Cache:
         """The cache of the hypotheses ``rows`` (repeats allowed), of ``lines`` only."""
         own = [None if o is None else o.index_select(1, rows) for o in self.own]
+        told = [t.index_select(1, rows) for t in self.told]
         if lines is None:
-            return Cache(self.line, self.mask, own)
+            return Cache(self.line, self.mask, own, told)
         mask = None if self.mask is None else self.mask.index_select(0, lines)
-        return Cache([pairs.index_select(1, lines) for pairs in self.line], mask, own)
+        return Cache([pairs.index_select(1, lines) for pairs in self.line], mask, own, told)
 
 
 class Transformer(Columns):
@@ -165,6 +218,7 @@ class Transformer(Columns):
         self.next = nn.Linear(config.width, 1 + symbols)
         self.dropout = nn.Dropout(config.dropout)
         nn.init.normal_(self.embed.weight, std=config.width**-0.5)
+        self.language = Language(config, symbols) if config.language else None
         self.register_buffer("places", positions(1024, config.width), persistent=False)
 
     def forward(
@@ -231,7 +285,20 @@ class Transformer(Columns):
         for layer, before, line in zip(self.decoder, cache.own, cache.line, strict=True):
             x, pairs = layer(x, before, line, seen, cache.mask)
             own.append(pairs)
-        return self.next(self.decoded(x)), Cache(cache.line, cache.mask, own)
+        return self.next(self.decoded(x)), Cache(cache.line, cache.mask, own, cache.told)
+
+    def tell(self, codes: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits ``(B, L, 1+V)`` of the language module for what follows ``codes (B, L)``. With a
+        ``cache`` they go on where it stands (``L = 1``), and it is brought up to them. Only for a
+        network that has one."""
+        assert self.language is not None
+        known = cache.told[0].shape[3] if cache is not None and cache.told else 0
+        where = self.where(known + codes.shape[1])[known:]
+        told = cache.told if cache is not None else None
+        logits, told = self.language(codes, where, told)
+        if cache is not None:
+            cache.told = told
+        return logits
 
     def where(self, length: int) -> Tensor:
         """The positions ``0 .. length - 1``: ``(length, width)``."""
@@ -248,9 +315,9 @@ def positions(length: int, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).view(length, -1)
 
 
-def _feed(c: TransformerConfig) -> nn.Sequential:
+def _feed(c: TransformerConfig, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(c.width, c.inner), nn.GELU(), nn.Dropout(c.dropout), nn.Linear(c.inner, c.width)
+        nn.Linear(c.width, c.inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(c.inner, c.width)
     )
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "build_network"]
 
 ARCHITECTURES = ("crnn", "gated", "transformer")
-_SMALL = ("blocks", "layers", "kernel", "heads", "encoder", "decoder")
+_SMALL = ("blocks", "layers", "kernel", "heads", "encoder", "decoder", "language")
+_MAY_LACK = ("language",)  # 0 = a part that the network does without
 LARGEST = 1024  # channels, units or rows; weights from elsewhere must not exhaust the memory
 
 C = TypeVar("C")
@@ -64,7 +65,8 @@ def _sane(config: C) -> C:
             raise ConfigError(f"network: height is {value}, wanted a multiple of 8 from 16 to 256")
         else:
             sizes = value if isinstance(value, tuple) else (value,)
+            least = 0 if field.name in _MAY_LACK else 1
             most = 16 if field.name in _SMALL else LARGEST
-            if not 0 < len(sizes) <= 16 or not all(1 <= size <= most for size in sizes):
-                raise ConfigError(f"network: {field.name} is {value}, wanted 1 to {most}")
+            if not 0 < len(sizes) <= 16 or not all(least <= size <= most for size in sizes):
+                raise ConfigError(f"network: {field.name} is {value}, wanted {least} to {most}")
     return config

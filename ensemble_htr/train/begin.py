@@ -15,7 +15,10 @@ from ensemble_htr.recognizers.weights import load_weights
 
 __all__ = ["begin_from", "decayed", "grown", "learning", "weights_named"]
 
-_OF_THE_ALPHABET = ("head.", "next.", "embed.", "shortcut.")
+_OF_THE_ALPHABET = (
+    *("head.", "next.", "embed.", "shortcut."),
+    *("language.next.", "language.embed."),
+)
 _SMALL = 0.1  # what a new character's row keeps of its first random values
 _SELDOM = -2.0  # nats below the mean bias: a new character is not read before it is learned
 
@@ -65,7 +68,7 @@ def grown(
     A tensor has rows for the blank (or the end) and each character, once or, where a head says
     several frames, several times; an embedding also for the beginning of the line, its last.
     """
-    extra = 2 if name.startswith("embed.") else 1
+    extra = 2 if "embed." in name else 1
     places = {token: i + 1 for i, token in enumerate(before)}
     wanted = [0, *(places.get(token, -1) for token in after)]
     if extra == 2:

@@ -260,12 +260,34 @@ def _whole(
             rival = replace(chosen, judge=path)
             counts = judged.tried(rival)
             say(f"language {times} times as loud: {100 * _rate(counts):.2f} %\n")
-            if all(_rate(counts[i::2]) < _rate(best[i::2]) for i in range(2)):
+            if _better(counts, best):
                 best, chosen = counts, rival
                 break
+    if _has_language_module(chosen):
+        silent = replace(chosen.config, search=replace(chosen.config.search, inner=0.0))
+        rival = replace(chosen, config=silent)
+        counts = judged.tried(rival)
+        say(f"without the decoder's own language module: {100 * _rate(counts):.2f} %\n")
+        if _better(counts, best):
+            best, chosen = counts, rival
     rates = _rate(before), _rate(best)
     better = rates[1] < rates[0]
     return (chosen if better else base), Row(_WHOLE, *rates, better)
+
+
+def _better(counts: Sequence[Counts], best: Sequence[Counts]) -> bool:
+    """Whether both halves of the lines are read better: one alone may be by chance."""
+    return all(_rate(counts[i::2]) < _rate(best[i::2]) for i in range(2))
+
+
+def _has_language_module(parts: Parts) -> bool:
+    """Whether a decoder writes with a language module, which knows but the language that it was
+    made for."""
+    search = parts.config.search
+    if not (search.decoder and search.write and search.inner > 0):
+        return False
+    files = [path for path in parts.weights.values() if path.suffix == ".safetensors"]
+    return any(load_weights(path).network.get("language", 0) for path in files)
 
 
 def _check(out: Path) -> None:

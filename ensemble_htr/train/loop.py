@@ -42,10 +42,10 @@ from ensemble_htr.train.pasting import Paster
 from ensemble_htr.train.plot import trim_log
 from ensemble_htr.train.recipe import Recipe
 
-__all__ = ["Trainer"]
+__all__ = ["UNLOADABLE", "Trainer"]
 
 Say = Callable[[str], None]
-_UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
+UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
     *(KeyError, TypeError, ValueError, AttributeError),
 )
@@ -381,7 +381,7 @@ class Trainer:
             self.begun = str(state.get("init", ""))
             if self.paster is not None and "bank" in state:
                 self.paster.bank.restore(state["bank"])
-        except _UNLOADABLE as error:
+        except UNLOADABLE as error:
             raise AssetError(
                 f"{path}: the checkpoint is damaged or of another network "
                 f"({str(error)[:120] or type(error).__name__}); start afresh in another folder"

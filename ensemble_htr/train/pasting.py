@@ -31,7 +31,7 @@ from ensemble_htr.decode.forced import viterbi
 from ensemble_htr.errors import InputError
 from ensemble_htr.lm.corpus import read_texts, wrap
 from ensemble_htr.text import Profile
-from ensemble_htr.train.recipe import PasteOptions
+from ensemble_htr.train.recipe import PastedText, PasteOptions
 
 __all__ = ["Bank", "Paster", "Texts"]
 
@@ -52,12 +52,12 @@ class Texts:
     """
 
     def __init__(
-        self, options: PasteOptions, root: Path, form: Profile, alphabet: Sequence[str]
+        self, texts: Sequence[PastedText], root: Path, form: Profile, alphabet: Sequence[str]
     ) -> None:
         code = {token: i + 1 for i, token in enumerate(alphabet)}
         self.sources: list[list[NDArray[np.int16]]] = []
         digest = hashlib.sha256()
-        for source in options.texts:
+        for source in texts:
             lines = [x for text in read_texts([root / source.path], form) for x in text.lines]
             lines = wrap(lines, source.wrap) if source.wrap else list(dict.fromkeys(lines))
             coded = [
@@ -70,7 +70,7 @@ class Texts:
             self.sources.append(coded)
             digest.update(b"".join(line.tobytes() + b"\n" for line in coded))
         self.sha256 = digest.hexdigest()  # of all codes: which texts a model has seen
-        shares = np.array([source.share for source in options.texts])
+        shares = np.array([source.share for source in texts])
         self.shares = shares / shares.sum()
 
     def draw(self, count: int, rng: np.random.Generator) -> list[NDArray[np.int16]]:
@@ -223,7 +223,7 @@ class Paster:
         """As a recipe wants it, None where it names no texts; raises `InputError` like `Texts`."""
         if not options.texts:
             return None
-        return cls(Texts(options, root, form, alphabet), Bank(options.keep), options.share)
+        return cls(Texts(options.texts, root, form, alphabet), Bank(options.keep), options.share)
 
     def lines(
         self, columns: Tensor, rng: np.random.Generator

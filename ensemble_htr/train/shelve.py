@@ -29,7 +29,7 @@ from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.train.plot import plot_log
 from ensemble_htr.train.recipe import Recipe, load_recipe
 
-__all__ = ["shelve"]
+__all__ = ["describe", "shelve"]
 
 LICENCE = "CC-BY-4.0 (see models/NOTICE.md for the data's attributions)"
 
@@ -53,6 +53,12 @@ def shelve(run: Path, folder: Path, continued: bool = False) -> None:
         shutil.copyfile(run / "model.safetensors", folder / "model.safetensors")
     atomic_write(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     plot_log(folder / "log.jsonl", folder / "log.png")
+    describe(folder, weights)
+
+
+def describe(folder: Path, weights: Weights) -> None:
+    """Write the card and the lock of the ``weights`` that lie in ``folder``."""
+    recipe, rows = load_recipe(folder / "recipe.toml"), _rows(folder / "log.jsonl")
     progress = dict(weights.facts["progress"])
     kept = next(row for row in rows if row["epoch"] == progress["epoch"])
     progress["seconds"] = kept["seconds"]  # the clock's, so that the weights hold nothing of it
@@ -60,9 +66,14 @@ def shelve(run: Path, folder: Path, continued: bool = False) -> None:
     told = history.read_text(encoding="utf-8").strip() if history.exists() else ""
     atomic_write(folder / "card.md", _card(folder.name, recipe, weights, rows, told))
     files = ["model.safetensors", "recipe.toml", "log.jsonl"]
+    if spoken := weights.facts.get("language"):
+        files += ["language.toml", "language.jsonl"]
     data = {"lines": weights.facts["data"], "folders": [s.path for s in recipe.data.train]}
     if "texts" in weights.facts:
         data |= {"texts": weights.facts["texts"], "files": [t.path for t in recipe.paste.texts]}
+    if spoken:
+        read = [source["path"] for source in spoken["recipe"]["texts"]]
+        data |= {"language": {"texts": spoken["texts"], "files": read}}
     write_lock(
         folder,
         [*files, "log.png"] if (folder / "log.png").exists() else files,
@@ -118,6 +129,7 @@ def _card(
         files = ", ".join(text.path for text in recipe.paste.texts)
         sources += f" and {recipe.paste.share} frames of pasted lines for each of theirs ({files})"
     told = f"- **History of this run**: {history}\n" if history else ""
+    told = _language(name, weights) + told
     return f"""# {name}
 
 {recipe.description}.
@@ -141,6 +153,20 @@ def _card(
 {told}- **Where it fails**: hands and spellings far from French registers, wills and letters of
   1830-1939; other alphabets; lines of more than one row.
 - **Licence**: {LICENCE}.
+"""
+
+
+def _language(name: str, weights: Weights) -> str:
+    said = weights.facts.get("language")
+    if not said:
+        return ""
+    recipe = said["recipe"]
+    files = ", ".join(source["path"] for source in recipe["texts"])
+    return f"""- **Its language module** (how texts go on, without a line; `[search] inner` is its
+  weight while the decoder writes): `models/{name}/language.toml`, {recipe["steps"]:,} steps,
+  {said["lines"]:,} lines of text drawn ({said["characters"] / 1e6:.1f} million characters) from
+  {files}; {said["val"]:.3f} nats a character on {recipe["val"]}. It saw no image. Log:
+  `language.jsonl`.
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ pytest.importorskip("cv2")
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy  # noqa: E402
 from ensemble_htr.errors import InputError  # noqa: E402
 from ensemble_htr.protocols import ScoringRecognizer, WritingRecognizer  # noqa: E402
-from ensemble_htr.recognizers import attention  # noqa: E402
+from ensemble_htr.recognizers import attention, trees  # noqa: E402
 from ensemble_htr.recognizers.attention import (  # noqa: E402
     AttentionRecognizer,
     EncoderRecognizer,
@@ -38,13 +38,16 @@ SIZES = {
 }
 
 
-def build(folder: Path, alphabet: str, seed: int = 1) -> AttentionRecognizer:
+def build(folder: Path, alphabet: str, seed: int = 1, language: int = 0) -> AttentionRecognizer:
     torch.manual_seed(seed)
-    network = build_network("transformer", SIZES, len(alphabet))
+    sizes = {**SIZES, "language": language}
+    network = build_network("transformer", sizes, len(alphabet))
     with torch.no_grad():
         network.next.weight *= 6.0  # opinions, as a trained decoder has them
-    path = folder / f"{len(alphabet)}-{seed}.safetensors"
-    save_weights(path, network.state_dict(), architecture="transformer", network=SIZES,
+        if language:
+            network.language.next.weight *= 6.0
+    path = folder / f"{len(alphabet)}-{seed}-{language}.safetensors"
+    save_weights(path, network.state_dict(), architecture="transformer", network=sizes,
                  alphabet=tuple(alphabet), profile="fr-archive", facts={})  # fmt: skip
     decoder = BeamDecoder(BeamOptions(alpha=0.0), None, "t")
     engine = load_recognizer("t", path, decoder=decoder, scorer=ctc_score, precision="fp32")
@@ -98,9 +101,22 @@ def test_a_line_alone_and_in_company_reads_the_same(
         assert [h.text for h in mine] == [h.text for h in written]
 
 
-@pytest.mark.parametrize(("beta", "ctc"), [(0.0, 0.0), (0.4, 0.0), (-0.2, 0.7)])
-def test_the_beam_finds_what_brute_force_finds(tmp_path: Path, beta: float, ctc: float) -> None:
-    engine = build(tmp_path, "ab", seed=4)
+def told(engine: AttentionRecognizer, text: Sequence[str]) -> float:
+    """What the language module says of a whole text, in one pass without a cache."""
+    codes = [1 + engine.alphabet.index(c) for c in text]
+    with torch.inference_mode():
+        logits = engine.network.tell(torch.tensor([[len(engine.alphabet) + 1, *codes]]))[0]
+    rows = logits.log_softmax(-1)
+    return sum(float(row[code]) for row, code in zip(rows, [*codes, 0], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("beta", "ctc", "inner"), [(0.0, 0.0, 0.0), (0.4, 0.0, 0.0), (-0.2, 0.7, 0.0), (0.1, 0.3, 0.6)]
+)
+def test_the_beam_finds_what_brute_force_finds(
+    tmp_path: Path, beta: float, ctc: float, inner: float
+) -> None:
+    engine = build(tmp_path, "ab", seed=4, language=2 if inner else 0)
     for width in (9, 20, 30):  # two to four frames: texts of at most as many characters
         (heard,) = engine.posteriors([line(width, width)])
         limit = len(heard.memory)  # type: ignore[arg-type]
@@ -109,8 +125,11 @@ def test_the_beam_finds_what_brute_force_finds(tmp_path: Path, beta: float, ctc:
         assert np.logaddexp.reduce(scores) <= 1e-6  # a distribution over texts (longer ones too)
         said = np.maximum(ctc_score(heard, texts), -1e6)
         scores = [a + beta * len(t) + ctc * c for a, t, c in zip(scores, texts, said, strict=True)]
+        if inner:
+            scores = [a + inner * told(engine, t) for a, t in zip(scores, texts, strict=True)]
         best = sorted(zip(scores, texts, strict=True), reverse=True)[:4]
-        (found,) = engine.write([heard], SearchOptions(beam=31, n_best=31, beta=beta, ctc=ctc))
+        options = SearchOptions(beam=31, n_best=31, beta=beta, ctc=ctc, inner=inner)
+        (found,) = engine.write([heard], options)
         found = found[:4]
         assert [h.tokens for h in found] == [t for _, t in best]
         assert [h.score for h in found] == pytest.approx([s for s, _ in best], abs=1e-4)
@@ -134,7 +153,8 @@ def test_lines_are_dictated_side_by_side_as_each_alone(
     texts = [["abcd" * k, "ab" * k, "é", "c"][: 4 - k % 3] for k in range(6)] + [[]]
     alone = [engine.dictate([p], [rivals])[0] for p, rivals in zip(heard, texts, strict=True)]
     for nodes in (4096, 40, 1):  # also in several passes
-        monkeypatch.setattr(attention, "NODES", nodes)
+        for module in (attention, trees):
+            monkeypatch.setattr(module, "NODES", nodes)
         together = engine.dictate(heard, texts)
         for mine, wanted in zip(together, alone, strict=True):
             assert mine == pytest.approx(wanted, abs=1e-4)
@@ -196,6 +216,28 @@ def test_the_language_model_takes_part_with_its_weight(engine: AttentionRecogniz
     assert silent == engine.write(heard)
     (spoken,) = engine.write(heard, SearchOptions(beam=9, alpha=2.0, beta=0.2, ctc=0.0), OnlyB())
     assert set(spoken[0].text) <= {"b"} and spoken[0].lm
+
+
+def test_the_language_module_speaks_where_hypotheses_are_written_not_of_what_they_are(
+    tmp_path: Path,
+) -> None:
+    """It changes which texts are found and their scores; of a text, the decoder's own
+    log-probabilities (what the judge hears, and `dictate`) stay as they were."""
+    engine = build(tmp_path, "abcdefgh ", seed=3, language=1)
+    heard = engine.posteriors([line(170 - 30 * k, k) for k in range(4)])
+    options = SearchOptions(beam=9, n_best=9, proposed=5, inner=0.8)
+    silent = engine.write(heard, replace(options, inner=0.0))
+    assert silent == build(tmp_path, "abcdefgh ", seed=3).write(heard, options)
+    changed = 0
+    for p, before, found in zip(heard, silent, engine.write(heard, options), strict=True):
+        changed += [h.tokens for h in before] != [h.tokens for h in found]
+        (own,) = engine.dictate([p], [[h.tokens for h in found]])
+        for h, score, ctc in zip(found, own, ctc_score(p, [h.tokens for h in found]), strict=True):
+            if len(h.tokens) < attention._limit(p):  # else it was cut off and has no end
+                total = score + options.beta * len(h.tokens) + options.ctc * max(ctc, -1e6)
+                assert h.score == pytest.approx(total + 0.8 * told(engine, h.tokens), abs=1e-3)
+            assert h.logprobs is not None and sum(h.logprobs) >= score - 1e-3 and not h.lm
+    assert changed
 
 
 def test_posteriors_of_another_recognizer_are_refused(engine: AttentionRecognizer) -> None:

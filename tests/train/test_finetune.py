@@ -25,7 +25,7 @@ from ensemble_htr.errors import (  # noqa: E402
     UsageError,
 )
 from ensemble_htr.layout.preprocess import Preprocess  # noqa: E402
-from ensemble_htr.metrics import edit_counts  # noqa: E402
+from ensemble_htr.metrics import Counts, edit_counts  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
 from ensemble_htr.plan import ModelConfig, Plan  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
@@ -34,6 +34,7 @@ from ensemble_htr.train import finetune as verb  # noqa: E402
 from ensemble_htr.train import finetune_nets  # noqa: E402
 from ensemble_htr.train.begin import grown  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
+from ensemble_htr.train.finetune import _better, _has_language_module  # noqa: E402
 from ensemble_htr.train.finetune_language import with_own_language  # noqa: E402
 from ensemble_htr.train.finetune_nets import (  # noqa: E402
     PEAKS,
@@ -44,6 +45,7 @@ from ensemble_htr.train.finetune_nets import (  # noqa: E402
 from ensemble_htr.train.folder import Parts  # noqa: E402
 from ensemble_htr.train.loop import Trainer  # noqa: E402
 from ensemble_htr.train.recipe import DataOptions, Recipe, Source, TrainOptions  # noqa: E402
+from ensemble_htr.types import SearchOptions  # noqa: E402
 
 Lines = Callable[[int, int, str], list[Sample]]
 Here = Callable[..., tuple[int, str, str]]
@@ -257,6 +259,33 @@ def test_one_command_adapts_everything(home: Path, own: Path, tmp_path: Path, he
     assert status == 1 and "holds a finished model" in err
     status, shown, err = here("transcribe", own, "-o", "-", "--model", out, "--jobs", 1)
     assert status == 0 and len(shown.splitlines()) == 40, err
+
+
+@pytest.mark.parametrize(
+    ("search", "layers", "has"),
+    [
+        (SearchOptions(), 1, True),
+        (SearchOptions(), 0, False),
+        (SearchOptions(inner=0.0), 1, False),
+        (SearchOptions(write=False), 1, False),
+        (SearchOptions(decoder=False), 1, False),
+    ],
+)
+def test_a_language_module_is_tried_without_where_it_speaks(
+    tmp_path: Path, search: SearchOptions, layers: int, has: bool
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(path, {"one": torch.ones(1)}, architecture="transformer",
+                 network={"language": layers}, alphabet="ab", profile="fr-archive",
+                 facts={})  # fmt: skip
+    parts = Parts(ModelConfig(("t",), search=search), {"t": path, "o": tmp_path / "model.onnx"})
+    assert _has_language_module(parts) is has
+
+
+def test_better_is_better_in_both_halves() -> None:
+    right, wrong = Counts(hits=10), Counts(hits=9, substitutions=1)
+    assert _better([right, right], [wrong, wrong])
+    assert not _better([right, wrong], [wrong, wrong])
 
 
 def test_it_goes_on_where_it_was_stopped(

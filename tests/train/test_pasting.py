@@ -129,15 +129,15 @@ def test_texts_are_those_that_the_alphabet_writes(tmp_path: Path) -> None:
     options = PasteOptions(
         texts=(PastedText("forms.txt"), PastedText("novel.txt.xz", share=3.0, wrap=6))
     )
-    texts = Texts(options, tmp_path, profile("fr-archive"), " abc")
+    texts = Texts(options.texts, tmp_path, profile("fr-archive"), " abc")
     assert [line.tolist() for line in texts.sources[0]] == [[2, 3, 4], [4, 2, 3]]
     assert {len(line) for line in texts.sources[1]} <= {3, 7}  # one word or two
     rng = np.random.default_rng(1)
     found = texts.draw(5, rng)
     assert [len(t) for t in found] == sorted(len(t) for t in found)
     with pytest.raises(InputError, match=r"forms\.txt: no line that this alphabet can write"):
-        Texts(options, tmp_path, profile("fr-archive"), "xyz")
-    missing = PasteOptions(texts=(PastedText("nowhere.txt"),))
+        Texts(options.texts, tmp_path, profile("fr-archive"), "xyz")
+    missing = (PastedText("nowhere.txt"),)
     with pytest.raises(InputError, match=r"nowhere\.txt: no such text file"):
         Texts(missing, tmp_path, profile("fr-archive"), "abc")
 

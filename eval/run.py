@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,16 @@ from ensemble_htr.io.readings import load_records  # noqa: E402
 from ensemble_htr.io.records import Record  # noqa: E402
 from ensemble_htr.io.sources import PageSource  # noqa: E402
 from ensemble_htr.pipeline import Pipeline, PipelineOptions  # noqa: E402
+from ensemble_htr.protocols import WritingRecognizer  # noqa: E402
 from ensemble_htr.text import profile  # noqa: E402
 from ensemble_htr.train.readings import each_page, scorable_lines  # noqa: E402
-from ensemble_htr.types import Reading  # noqa: E402
+from ensemble_htr.types import Hypothesis, Posteriors, Reading  # noqa: E402
 
 SPLITS = ("val", "test-seen", "test-unseen")
 HERE = Path(__file__).parent
 FUSED = " + LM"
+SILENT = ", its language module silent"
+ALPHA = 0.4  # weight of the n-gram model beside a decoder that writes alone; chosen on judge
 VOTE = "vote of the first readings"
 _LARGE = 100  # lines with a letter, of a document that is looked at alone
 Rows = dict[str, list[Record]]
@@ -47,6 +51,7 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
     heard = [r.posteriors(lines) for r in pipeline.recognizers]
     written = pipeline.written(heard)
     judged = pipeline.judge_lines(list(zip(*heard, strict=True)))
+    others = other_ways(pipeline, heard)
     rows: Rows = {}
     form = profile("fr-archive")
 
@@ -65,13 +70,35 @@ def read_all_ways(pipeline: Pipeline, source: PageSource) -> Rows:
             add(h.source, line.id, form.apply(h.text))
         for h in own:
             best = next((f for f in fused if f.source == h.source), h)
+            best = others[i].get(f"{h.source}{FUSED}", best)
             add(f"{h.source}{FUSED}", line.id, form.apply(best.text))
+        for system, h in others[i].items():
+            if system.endswith(SILENT):
+                add(system, line.id, form.apply(h.text))
         add(VOTE, line.id, pipeline.combine_line(own, use_lm=False).text)
         add("vote + LM, no images", line.id, pipeline.combine_line(own).text)
         add("ensemble, LM silent", line.id, judged[i].without_lm or "")
         add("ensemble, lists silent", line.id, judged[i].without_lists or "")
         add("ensemble", line.id, judged[i].text, judged[i])
     return rows
+
+
+def other_ways(
+    pipeline: Pipeline, heard: Sequence[Sequence[Posteriors]]
+) -> list[dict[str, Hypothesis]]:
+    """Line by line, how a decoder with a language module reads otherwise than in the ensemble:
+    without the module, and with the n-gram model beside it."""
+    found: list[dict[str, Hypothesis]] = [{} for _ in (heard[0] if heard else ())]
+    search = pipeline.config.search
+    for recognizer, posteriors in zip(pipeline.recognizers, heard, strict=True):
+        network = getattr(recognizer, "network", None)
+        if not (isinstance(recognizer, WritingRecognizer) and getattr(network, "language", None)):
+            continue
+        silent = recognizer.write(posteriors, replace(search, inner=0.0))
+        fused = recognizer.write(posteriors, replace(search, alpha=ALPHA), pipeline.lm)
+        for line, one, other in zip(found, silent, fused, strict=True):
+            line |= {f"{recognizer.name}{SILENT}": one[0], f"{recognizer.name}{FUSED}": other[0]}
+    return found
 
 
 def merged(pages: Any) -> Rows:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ __all__ = ["AttentionRecognizer", "EncoderRecognizer", "load_recognizer"]
 
 END = 0  # code of the end of the line
 LINES = 24  # written side by side
+USUAL = 1.5  # nats that a character of a text costs: given back, so that no text is too long to say
 
 
 @dataclass(slots=True)
@@ -110,6 +111,8 @@ class AttentionRecognizer(EncoderRecognizer):
         model's share (`SearchOptions`). Raises `InputError` for posteriors that are not of this
         recognizer."""
         options = options or SearchOptions()
+        if self.network.language is None:
+            options = replace(options, inner=0.0)
         order = sorted(range(len(heard)), key=lambda i: _memory(heard[i]).shape[0])
         found: dict[int, list[Hypothesis]] = {}
         with self._precision():
@@ -133,7 +136,7 @@ class AttentionRecognizer(EncoderRecognizer):
         cache = self._begin(heard)
         open_ = list(range(len(sheets)))
         codes = torch.full((len(sheets) * options.beam, 1), len(self.alphabet) + 1)
-        inner = options.inner if self.network.language is not None else 0.0
+        inner = options.inner
         while open_:
             logp, cache = self._next(codes, cache)
             fused = logp + inner * self._tell(codes, cache)[:, 0] if inner else logp
@@ -167,7 +170,6 @@ class AttentionRecognizer(EncoderRecognizer):
         lm: LanguageModel | None,
     ) -> None:
         """Add to what is written what the CTC reads, as if the decoder had written it."""
-        inner = options.inner if self.network.language is not None else 0.0
         code = {token: i + 1 for i, token in enumerate(self.alphabet)}
         wanted = []
         for sheet, p in zip(sheets, heard, strict=True):
@@ -176,11 +178,11 @@ class AttentionRecognizer(EncoderRecognizer):
             wanted.append(
                 [t for h in found if (t := tuple(code[c] for c in h.tokens)) not in known]
             )
-        told = self._told(wanted) if inner else [[0.0] * len(texts) for texts in wanted]
+        told = self._told(wanted) if options.inner else [[0.0] * len(texts) for texts in wanted]
         dictated = self._dictated(heard, wanted)
         for sheet, texts, each, sayings in zip(sheets, wanted, dictated, told, strict=True):
             for text, logps, said in zip(texts, each, sayings, strict=True):
-                score = sum(logps) + inner * said + options.beta * len(text)
+                score = sum(logps) + options.inner * said + options.beta * len(text)
                 if lm is not None:
                     state = lm.start()
                     for c in text:
@@ -222,7 +224,9 @@ class AttentionRecognizer(EncoderRecognizer):
         best = heapq.nlargest(options.beam, grown, key=lambda g: (g[0], -g[1], -g[2]))
         sheet.done = heapq.nlargest(options.n_best, sheet.done, key=lambda h: (h.score, h.codes))
         full = len(sheet.done) >= options.n_best
-        bonus = max(0.0, options.beta) * (sheet.limit - len(sheet.live[0].codes) - 1)
+        bonus = max(0.0, options.beta + options.inner * USUAL) * (
+            sheet.limit - len(sheet.live[0].codes) - 1
+        )
         hopeless = full and (not best or best[0][0] + bonus <= sheet.done[-1].score)
         if hopeless or not best or len(sheet.live[0].codes) >= sheet.limit:
             if not sheet.done:  # the end never was among the likely: take what stands
@@ -338,12 +342,14 @@ class AttentionRecognizer(EncoderRecognizer):
         return log_softmax(logits if depth is not None else logits[:, 0]), cache
 
     def _tell(self, codes: torch.Tensor, cache: Cache | None = None) -> NDArray[np.float32]:
-        """What the language module says of what follows: log-probabilities ``(rows, L, 1+V)``."""
-        return log_softmax(self.network.tell(codes.to(self.device), cache))
+        """What the language module says of what follows: log-probabilities ``(rows, L, 1+V)``,
+        those of characters counted from what one usually costs."""
+        said = log_softmax(self.network.tell(codes.to(self.device), cache))
+        said[:, :, 1:] += USUAL
+        return said
 
     def _told(self, texts: Sequence[Sequence[tuple[int, ...]]]) -> list[list[float]]:
-        """The log-probability of each text of each line, its end included, by the language
-        module."""
+        """The sum of what `_tell` says of each text of each line, its end included."""
         rows = sorted(
             ((line, i, text) for line, each in enumerate(texts) for i, text in enumerate(each)),
             key=lambda row: len(row[2]),

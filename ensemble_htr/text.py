@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -26,6 +26,7 @@ __all__ = [
     "has_letter",
     "is_number",
     "is_run",
+    "lettered",
     "make_profile",
     "profile",
 ]
@@ -277,6 +278,13 @@ def fold(token: str) -> str:
 def has_letter(text: str) -> bool:
     """Whether any character of ``text`` is a letter (any script)."""
     return any(char.isalpha() for char in text)
+
+
+def lettered(texts: Sequence[str]) -> list[bool]:
+    """Which of ``texts`` are judged where a few lines are all there is: those with a letter, all of
+    them where none has one."""
+    found = [has_letter(text) for text in texts]
+    return found if any(found) else [True] * len(found)
 
 
 def is_number(token: str) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ensemble_htr.errors import ConfigError, InputError, UsageError
 from ensemble_htr.evaluate import find_profile
 from ensemble_htr.metrics import char_counts
-from ensemble_htr.text import PROFILES, Rules, make_profile, profile
+from ensemble_htr.text import PROFILES, Rules, lettered, make_profile, profile
 
 TEXT = st.one_of(
     st.text(max_size=12), st.text("aÉe\u0301ſvJ <>|¥^’«–ᵉﬁ\u00ad\n\t\u200d", max_size=12)
@@ -108,3 +108,11 @@ def test_bad_profiles(
         find_profile(str(path))
     with pytest.raises(UsageError, match="did you mean 'nfc'"):
         find_profile("nf")
+
+
+@given(st.lists(st.text("a1 .", max_size=4), max_size=6))
+def test_lines_that_are_judged_have_a_letter_unless_none_has(texts: list[str]) -> None:
+    found = lettered(texts)
+    assert len(found) == len(texts)
+    judged = [text for text, mine in zip(texts, found, strict=True) if mine]
+    assert judged == ([text for text in texts if "a" in text] or texts)

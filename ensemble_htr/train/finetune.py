@@ -8,6 +8,7 @@ measured on them, so it flatters a little; `evaluate` on further pages does not.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -26,7 +27,7 @@ from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.pipeline import Pipeline, PipelineOptions
 from ensemble_htr.plan import Plan
 from ensemble_htr.recognizers.weights import load_weights
-from ensemble_htr.text import has_letter, profile
+from ensemble_htr.text import lettered, profile
 from ensemble_htr.train.data import Sample, data_hash, load_folder
 from ensemble_htr.train.finetune_language import louder, with_own_language
 from ensemble_htr.train.finetune_nets import TuneOptions, tune, tuning_recipe
@@ -232,10 +233,10 @@ class _Judged:
         """Errors of each line with a letter (of all lines where none has one)."""
         lines = [Line(s.id, image=s.image) for s in self.held]
         readings = Pipeline.load(options).read_lines(lines)
-        pairs = list(zip(self.held, readings, strict=True))
-        pairs = [p for p in pairs if has_letter(p[0].text)] or pairs
+        pairs = zip(self.held, readings, strict=True)
+        judged = itertools.compress(pairs, lettered([s.text for s in self.held]))
         cut = self.form.tokens
-        return [edit_counts(cut(s.text), cut(r.text)) for s, r in pairs]
+        return [edit_counts(cut(s.text), cut(r.text)) for s, r in judged]
 
 
 def _rate(counts: Sequence[Counts]) -> float:

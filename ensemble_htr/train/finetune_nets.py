@@ -10,6 +10,7 @@ from as far as the lines held back allow (Wortsman et al., "Robust fine-tuning o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from ensemble_htr.errors import AssetError, ConfigError, UsageError
 from ensemble_htr.layout.preprocess import Preprocess
 from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.recognizers.zoo import build_network
-from ensemble_htr.text import has_letter, profile
+from ensemble_htr.text import lettered, profile
 from ensemble_htr.train.begin import begin_from
 from ensemble_htr.train.data import Sample
 from ensemble_htr.train.loop import Trainer
@@ -157,8 +158,9 @@ def _no_further_than_needed(trainer: Trainer, path: Path, say: Callable[[str], N
 
 
 def _standard_error(trainer: Trainer, cer: float) -> float:
-    lettered = [s.text for s in trainer.val if has_letter(s.text)] or [s.text for s in trainer.val]
-    characters = max(1, sum(len(trainer.form.tokens(text)) for text in lettered))
+    texts = [sample.text for sample in trainer.val]
+    judged = itertools.compress(texts, lettered(texts))
+    characters = max(1, sum(len(trainer.form.tokens(text)) for text in judged))
     return math.sqrt(max(0.0, cer * (1 - cer)) / characters)
 
 

@@ -32,7 +32,7 @@ from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
-from ensemble_htr.text import has_letter, profile
+from ensemble_htr.text import lettered, profile
 from ensemble_htr.train.augment import augment
 from ensemble_htr.train.begin import begin_from, decayed, learning, weights_named
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
@@ -300,24 +300,25 @@ class Trainer:
         own = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.net.load_state_dict(self.average)
         order = sorted(range(len(self.val)), key=lambda i: self.val[i].image.shape[1])
+        judged = lettered([sample.text for sample in self.val])
         every, letters = Counts(), Counts()
         for start in range(0, len(order), 16):
-            chosen = [self.val[i] for i in order[start : start + 16]]
-            inputs, frames = self._tensor([s.image for s in chosen])
+            chosen = order[start : start + 16]
+            inputs, frames = self._tensor([self.val[i].image for i in chosen])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 logits = (self.net(inputs, frames) if self.writes else self.net(inputs))[0]
             best = logits.float().argmax(-1).cpu().numpy()
-            for sample, row, count in zip(chosen, best, frames.tolist(), strict=True):
+            for i, row, count in zip(chosen, best, frames.tolist(), strict=True):
                 row = row[:count]
                 kept = row[(row != 0) & (row != np.r_[0, row[:-1]])]
                 read = self.form.tokens("".join(self.alphabet[c - 1] for c in kept))
-                counts = edit_counts(self.form.tokens(sample.text), read)
+                counts = edit_counts(self.form.tokens(self.val[i].text), read)
                 every += counts
-                if has_letter(sample.text):
+                if judged[i]:
                     letters += counts
         self.net.load_state_dict(own)
         learning(self.net, self.recipe.train.frozen_norms)
-        return every.rate, (letters if letters.reference else every).rate
+        return every.rate, letters.rate
 
     def keep(self) -> None:
         """Write the averaged weights as the run's product. Nothing in it comes from a clock: the

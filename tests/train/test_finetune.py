@@ -328,8 +328,12 @@ def test_what_is_no_better_is_not_kept(
 def test_a_recognizer_given_by_its_path_is_tuned_beside_it(
     home: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: bool
 ) -> None:
+    save_weights(tmp_path / "new", {"one": torch.ones(1)}, architecture="crnn", network={},
+                 alphabet="ab", profile="fr-archive", facts={})  # fmt: skip
+    new = (tmp_path / "new").read_bytes()
+
     def learned(*given: object) -> tuple[float, float, int]:
-        (Path(str(given[4])) / "model.safetensors").write_bytes(b"new")
+        (Path(str(given[4])) / "model.safetensors").write_bytes(new)
         return 0.5, 0.4, 1
 
     weights = home / "models" / "reader" / "model.safetensors"
@@ -342,7 +346,7 @@ def test_a_recognizer_given_by_its_path_is_tuned_beside_it(
     options, out = PipelineOptions(model=str(folder)), tmp_path / "m"
     outcome = verb.finetune(own, out, options, None, [str(weights.parent)], lambda _: None)
     assert weights.read_bytes() == old
-    assert (out / "models/reader/model.safetensors").read_bytes() == (b"new" if better else old)
+    assert (out / "models/reader/model.safetensors").read_bytes() == (new if better else old)
     assert Plan.of(PipelineOptions(model=str(out))).config.recognizers == ("reader",)
     assert [(row.name, row.kept) for row in outcome.rows] == [("reader", better),
                                                               ("ensemble", better)]  # fmt: skip

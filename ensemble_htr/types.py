@@ -166,7 +166,7 @@ class SearchOptions:
     decoder: bool = True  # False: only the encoder is heard, by its CTC head: much quicker
     write: bool = True  # False: it only scores what others propose, which takes less time
     alpha: float = 0.0  # weight of the language model (the decoder has learned one of its own)
-    inner: float = 0.4  # weight of the network's own language module, if it has one
+    inner: float = 0.5  # weight of the network's own language module, if it has one
     beta: float = 0.3  # bonus per character, in nats: a decoder likes to end too soon
     dictated: int = 12  # texts of a line that the decoder scores: the likeliest by the CTC scores
     ctc: float = 0.5  # weight of the encoder's own CTC score where finished hypotheses are ranked

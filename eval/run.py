@@ -38,7 +38,11 @@ SPLITS = ("val", "test-seen", "test-unseen")
 HERE = Path(__file__).parent
 FUSED = " + LM"
 SILENT = ", its language module silent"
-ALPHA = 0.4  # weight of the n-gram model beside a decoder that writes alone; chosen on judge
+BESIDE = {
+    "alpha": 0.3,
+    "inner": 0.3,
+    "beta": 1.0,
+}  # a decoder with the n-gram model, chosen on judge
 VOTE = "vote of the first readings"
 _LARGE = 100  # lines with a letter, of a document that is looked at alone
 Rows = dict[str, list[Record]]
@@ -95,7 +99,7 @@ def other_ways(
         if not (isinstance(recognizer, WritingRecognizer) and getattr(network, "language", None)):
             continue
         silent = recognizer.write(posteriors, replace(search, inner=0.0))
-        fused = recognizer.write(posteriors, replace(search, alpha=ALPHA), pipeline.lm)
+        fused = recognizer.write(posteriors, replace(search, **BESIDE), pipeline.lm)
         for line, one, other in zip(found, silent, fused, strict=True):
             line |= {f"{recognizer.name}{SILENT}": one[0], f"{recognizer.name}{FUSED}": other[0]}
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ensemble_htr.assets import resolve
 from ensemble_htr.errors import AssetError
 from ensemble_htr.recognizers.weights import load_weights
 
-__all__ = ["begin_from", "decayed", "grown", "learning", "weights_named"]
+__all__ = ["begin_from", "decayed", "grown", "learning", "share_of_rate", "weights_named"]
 
 _OF_THE_ALPHABET = (
     *("head.", "next.", "embed.", "shortcut."),
@@ -89,6 +90,16 @@ def learning(net: nn.Module, frozen_norms: bool) -> None:
     for module in net.modules() if frozen_norms else ():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+
+
+def share_of_rate(step: int, total: int, warmup: float, final: float) -> float:
+    """The share of the peak rate at ``step`` of ``total``: up in a line over the share ``warmup``
+    of all steps, then down a cosine to ``final`` (Loshchilov & Hutter, 2017)."""
+    warm = max(1.0, warmup * total)
+    if step < warm:
+        return min(1.0, (step + 1) / warm)
+    done = min(1.0, (step - warm) / max(1.0, total - warm))
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def decayed(net: nn.Module, decay: float) -> list[dict[str, Any]]:

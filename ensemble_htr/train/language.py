@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensemble_htr.config import from_mapping, load_toml, to_mapping
-from ensemble_htr.errors import AssetError, EnsembleError, InputError, OutputError
+from ensemble_htr.errors import AssetError, EnsembleError, InputError
 from ensemble_htr.files import atomic_write
 from ensemble_htr.lm.corpus import read_texts
 from ensemble_htr.recognizers.inputs import has_fast_bf16
@@ -35,9 +34,9 @@ from ensemble_htr.recognizers.transformer import Language, Transformer
 from ensemble_htr.recognizers.weights import Weights, load_weights, save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import profile
-from ensemble_htr.train.begin import decayed
+from ensemble_htr.train.begin import decayed, share_of_rate
+from ensemble_htr.train.checkpoint import UNLOADABLE, read_checkpoint, write_checkpoint
 from ensemble_htr.train.interrupts import interrupts
-from ensemble_htr.train.loop import UNLOADABLE
 from ensemble_htr.train.losses import dictation, prefixes
 from ensemble_htr.train.pasting import Texts
 from ensemble_htr.train.recipe import PastedText
@@ -46,6 +45,7 @@ from ensemble_htr.train.verb import make_folder, say_to_stderr
 
 __all__ = ["LanguageRecipe", "join", "learn"]
 
+RECIPE, LOG = "language.toml", "language.jsonl"  # beside the weights
 _PREFIX = "language."  # of the module's tensors in the transformer's weights
 _SAVED = 120.0  # seconds between checkpoints
 _SHOWN = 50  # steps between two words on the terminal
@@ -132,7 +132,7 @@ class _Run:
         rng = np.random.default_rng([o.seed, self.step])
         texts = self.texts.draw(o.lines, rng)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = o.rate * share_of_rate(self.step, o.steps, o.warmup, 0.0)
         loss = self._loss(texts, o.wrong, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,13 +141,6 @@ class _Run:
         self.lines += len(texts)
         self.characters += sum(map(len, texts))
         return float(loss.detach())
-
-    def _rate(self) -> float:
-        o = self.recipe
-        warm = max(1.0, o.warmup * o.steps)
-        if self.step < warm:
-            return o.rate * (self.step + 1) / warm
-        return o.rate * 0.5 * (1 + math.cos(math.pi * (self.step - warm) / (o.steps - warm)))
 
     def _loss(
         self, texts: Sequence[NDArray[np.int16]], wrong: float, rng: np.random.Generator
@@ -178,7 +171,7 @@ class _Run:
         row: dict[str, Any] = {"step": self.step, "loss": round(loss, 4)}
         row |= {"val": round(self.judge(), 4), "lines": self.lines, "characters": self.characters}
         row["seconds"] = round(self.seconds, 1)
-        with (self.folder / "language.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         say_to_stderr(f"\rstep {self.step}  loss {loss:.3f}  val {row['val']:.4f} nats" + " " * 20)
         say_to_stderr("\n")
@@ -192,7 +185,7 @@ class _Run:
         )
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name and rename it; raises `OutputError`."""
+        """Write the checkpoint; raises `OutputError`."""
         state = {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -201,18 +194,13 @@ class _Run:
             "texts": self.texts.sha256,
             "alphabet": self.alphabet,
         }
-        temporary = self.folder / "last.pt.part"
-        try:
-            torch.save(state, temporary)
-            os.replace(temporary, self.folder / "last.pt")
-        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
-            raise OutputError(f"{self.folder}: cannot write the checkpoint: {error}") from None
+        write_checkpoint(self.folder, state)
 
     def resume(self) -> None:
         """Take up the checkpoint; raises `AssetError` if it is damaged or of another recipe."""
         path = self.folder / "last.pt"
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = read_checkpoint(self.folder)
             same = state["recipe"] == json.dumps(to_mapping(self.recipe))
             same = same and state["alphabet"] == self.alphabet
             if not same or state["texts"] != self.texts.sha256:
@@ -225,9 +213,9 @@ class _Run:
                 f"{path}: the checkpoint is damaged ({str(error)[:120] or type(error).__name__}); "
                 "start afresh in another folder"
             ) from None
-        rows = [row for row in _rows(self.folder / "language.jsonl") if row["step"] <= self.step]
+        rows = [row for row in _rows(self.folder / LOG) if row["step"] <= self.step]
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        atomic_write(self.folder / "language.jsonl", text)
+        atomic_write(self.folder / LOG, text)
 
 
 def learn(
@@ -252,10 +240,11 @@ def learn(
 
 def join(run: Path, folder: Path) -> None:
     """Put the finished module of ``run`` into the weights on the shelf ``folder``, in place of one
-    that they have. Raises `AssetError` for a run that is not finished, or of another alphabet."""
+    that they have. Raises `AssetError` for a run that is not finished, of another alphabet, or made
+    from another recipe than the one that lies there."""
     known = load_weights(folder / "model.safetensors")
     try:
-        state = torch.load(run / "last.pt", map_location="cpu", weights_only=True)
+        state = read_checkpoint(run)
         words = json.loads(state["recipe"])
         recipe = from_mapping(words, LanguageRecipe, str(run))
         step, _, lines, characters = state["at"]
@@ -264,11 +253,13 @@ def join(run: Path, folder: Path) -> None:
         raise AssetError(f"{run}: holds no language module ({str(error)[:120]})") from None
     if step < recipe.steps:
         raise AssetError(f"{run}: stopped after {step} of {recipe.steps} steps; --resume it first")
+    if recipe != load_toml(folder / RECIPE, LanguageRecipe):
+        raise AssetError(f"{folder / RECIPE}: is not the recipe that {run} was made from")
     if alphabet != known.alphabet:
         raise AssetError(f"{run}: was made for another alphabet than {folder}'s")
     tensors = {k: v for k, v in known.tensors.items() if not k.startswith(_PREFIX)}
     tensors |= {_PREFIX + name: value for name, value in module.items()}
-    rows = _rows(run / "language.jsonl")
+    rows = _rows(run / LOG)
     said = {"recipe": words, "texts": state["texts"], "lines": lines, "characters": characters}
     said |= {"val": rows[-1]["val"]}
     path = folder / "model.safetensors"
@@ -277,7 +268,7 @@ def join(run: Path, folder: Path) -> None:
         network={**known.network, "language": recipe.layers}, alphabet=known.alphabet,
         profile=known.profile, facts={**known.facts, "language": said},
     )  # fmt: skip
-    atomic_write(folder / "language.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    atomic_write(folder / LOG, "".join(json.dumps(row) + "\n" for row in rows))
     describe(folder, load_weights(path))
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -27,14 +25,15 @@ from torch import Tensor, nn
 
 from ensemble_htr.assets import sha256_file
 from ensemble_htr.config import to_mapping
-from ensemble_htr.errors import AssetError, InputError, OutputError
+from ensemble_htr.errors import AssetError, InputError
 from ensemble_htr.metrics import Counts, edit_counts
 from ensemble_htr.recognizers.inputs import has_fast_bf16, scale_to_height
 from ensemble_htr.recognizers.weights import save_weights
 from ensemble_htr.recognizers.zoo import build_network
 from ensemble_htr.text import lettered, profile
 from ensemble_htr.train.augment import augment
-from ensemble_htr.train.begin import begin_from, decayed, learning, weights_named
+from ensemble_htr.train.begin import begin_from, decayed, learning, share_of_rate, weights_named
+from ensemble_htr.train.checkpoint import UNLOADABLE, read_checkpoint, write_checkpoint
 from ensemble_htr.train.data import Sample, alphabet_of, batches, data_hash, weights
 from ensemble_htr.train.interrupts import interrupts
 from ensemble_htr.train.losses import ctc, dictation, prefixes
@@ -42,13 +41,9 @@ from ensemble_htr.train.pasting import Paster
 from ensemble_htr.train.plot import trim_log
 from ensemble_htr.train.recipe import Recipe
 
-__all__ = ["UNLOADABLE", "Trainer"]
+__all__ = ["Trainer"]
 
 Say = Callable[[str], None]
-UNLOADABLE = (  # what torch and we raise for a file that is no checkpoint of this run
-    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),
-    *(KeyError, TypeError, ValueError, AttributeError),
-)
 
 
 @dataclass
@@ -237,11 +232,7 @@ class Trainer:
     def _rate(self, step: int) -> float:
         o = self.recipe.train
         total = max(1, self.steps_per_epoch * o.epochs)
-        warm = max(1.0, o.warmup * total)
-        if step < warm:
-            return o.rate * (step + 1) / warm
-        done = min(1.0, (step - warm) / max(1.0, total - warm))
-        return o.rate * (o.final + (1 - o.final) * 0.5 * (1 + math.cos(math.pi * done)))
+        return o.rate * share_of_rate(step, total, o.warmup, o.final)
 
     @torch.no_grad()
     def _accumulate(self) -> None:
@@ -344,7 +335,7 @@ class Trainer:
         )
 
     def save(self) -> None:
-        """Write the checkpoint under a temporary name and rename it; raises `OutputError`."""
+        """Write the checkpoint; raises `OutputError`."""
         state = {
             "net": self.net.state_dict(),
             "average": self.average,
@@ -357,12 +348,7 @@ class Trainer:
         }
         if self.paster is not None:
             state["bank"] = self.paster.bank.state()
-        temporary = self.folder / "last.pt.part"
-        try:
-            torch.save(state, temporary)
-            os.replace(temporary, self.folder / "last.pt")
-        except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
-            raise OutputError(f"{self.folder}: cannot write the checkpoint: {error}") from None
+        write_checkpoint(self.folder, state)
 
     def resume(self) -> bool:
         """Load the checkpoint if there is one; raises `AssetError` if it is damaged, or of other
@@ -371,7 +357,7 @@ class Trainer:
         if not path.exists():
             return False
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = read_checkpoint(self.folder, self.device)
             if state["alphabet"] != list(self.alphabet) or state["data"] != data_hash(self.train):
                 raise AssetError(f"{path}: the checkpoint was made from other training lines")
             self.net.load_state_dict(state["net"])

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
@@ -27,7 +29,7 @@ from ensemble_htr.metrics import edit_distance  # noqa: E402
 from ensemble_htr.recognizers.attention import load_recognizer  # noqa: E402
 from ensemble_htr.recognizers.inputs import scale_to_height  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights  # noqa: E402
-from ensemble_htr.train.begin import weights_named  # noqa: E402
+from ensemble_htr.train.begin import share_of_rate, weights_named  # noqa: E402
 from ensemble_htr.train.data import Sample  # noqa: E402
 from ensemble_htr.train.loop import Progress, Trainer  # noqa: E402
 from ensemble_htr.train.plot import plot_log  # noqa: E402
@@ -299,3 +301,20 @@ def test_weights_that_have_nothing_in_common_are_refused(
     sizes = {**wanted.network, "stem": 7, "channels": [7, 9, 11]}
     with pytest.raises(AssetError, match="none of its tensors fits"):
         Trainer(dataclasses.replace(wanted, network=sizes), data, val, tmp_path, silent)
+
+
+@given(
+    total=st.integers(1, 400),
+    warmup=st.floats(0, 0.9),
+    final=st.floats(0, 1),
+)
+def test_the_rate_rises_to_its_peak_and_falls_to_its_end(
+    total: int, warmup: float, final: float
+) -> None:
+    shares = [share_of_rate(step, total, warmup, final) for step in range(total + 1)]
+    peak = shares.index(max(shares))
+    assert all(0 < share <= 1 + 1e-9 for share in shares[:-1])
+    assert shares[: peak + 1] == sorted(shares[: peak + 1])
+    assert shares[peak:] == sorted(shares[peak:], reverse=True)
+    if total > 2 and warmup < 0.5:
+        assert shares[-1] == pytest.approx(final, abs=1e-9)

@@ -20,7 +20,14 @@ settings.load_profile("patient")
 _STEM: dict[str, Any] = {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1)}
 _SIZES: dict[str, dict[str, Any]] = {
     "crnn": {"stem": 4, "channels": (4, 8, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
-    "crnn-b": {"stem": 4, "channels": (4, 4, 8), "blocks": (1, 1, 1), "hidden": 8, "layers": 1},
+    "crnn-b": {
+        "stem": 4,
+        "channels": (4, 4, 8),
+        "blocks": (1, 1, 1),
+        "hidden": 8,
+        "layers": 1,
+        "stretch": 1.25,
+    },
     "writer": {**_STEM, "width": 16, "heads": 2, "inner": 16, "encoder": 1, "decoder": 1},
 }
 

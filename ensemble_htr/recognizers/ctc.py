@@ -60,6 +60,7 @@ class CtcRecognizer(FrameReader):
             raise AssetError(f"{path}: the weights hold values that are not finite")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.height = int(network.config.height)  # type: ignore[union-attr,arg-type]
+        self.stretch = float(network.config.stretch)  # type: ignore[union-attr,arg-type]
         self.stride = int(network.config.pixels_per_frame)  # type: ignore[union-attr,arg-type]
         self.half = precision == "auto" and (self.device.type == "cuda" or has_fast_bf16())
         network = folded(network.to(self.device), self.half)

@@ -32,6 +32,7 @@ class FrameReader(ABC):
     name: str
     alphabet: tuple[str, ...]
     height: int  # rows of the network's input
+    stretch: float = 1.0  # columns of it, for each that its height asks for
     stride: int  # columns of it that a frame stands for
     decoder: Decoder
     scorer: TextScorer
@@ -39,7 +40,7 @@ class FrameReader(ABC):
 
     def posteriors(self, lines: Sequence[Line]) -> list[Posteriors]:
         """Frame posteriors of each line; raises `InputError` for a line that was not cut."""
-        images = [_scaled(line, self.height) for line in lines]
+        images = [_scaled(line, self.height, self.stretch) for line in lines]
         groups: dict[int, list[int]] = {}
         for i, image in enumerate(images):
             groups.setdefault(padded_width(image.shape[1]), []).append(i)
@@ -50,7 +51,7 @@ class FrameReader(ABC):
                 frames = [math.ceil(images[i].shape[1] / self.stride) for i in batch]
                 heard = self._impressions(_padded([images[i] for i in batch], width), frames)
                 for (logp, memory), i in zip(heard, batch, strict=True):
-                    scale = _height(lines[i]) / self.height
+                    scale = _height(lines[i]) / self.height / self.stretch
                     found[i] = Posteriors(logp, self.alphabet, self.stride * scale, memory)
         return [found[i] for i in range(len(lines))]
 
@@ -84,10 +85,10 @@ def padded_width(width: int) -> int:
     return max(quantum, math.ceil(width / quantum) * quantum)
 
 
-def _scaled(line: Line, height: int) -> NDArray[np.uint8]:
+def _scaled(line: Line, height: int, stretch: float) -> NDArray[np.uint8]:
     if line.image is None or line.image.ndim != 2 or 0 in line.image.shape:
         raise InputError(f"line {line.id}: has no image; cut it from its page first")
-    return scale_to_height(line.image, height)
+    return scale_to_height(line.image, height, stretch)
 
 
 def _height(line: Line) -> int:

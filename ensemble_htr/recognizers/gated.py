@@ -24,6 +24,7 @@ class GatedConfig:
     """Sizes of the network."""
 
     height: int = 40  # rows of the input image
+    stretch: float = 1.0  # columns of it, for each that its height asks for
     stem: int = 32  # channels after the first convolution
     channels: tuple[int, int, int] = (32, 64, 128)  # of the three two-dimensional stages
     blocks: tuple[int, int, int] = (1, 2, 2)  # gated blocks per stage

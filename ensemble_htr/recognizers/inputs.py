@@ -8,16 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["has_fast_bf16", "scale_to_height"]
+__all__ = ["STRETCH", "has_fast_bf16", "scale_to_height"]
+
+STRETCH = (0.5, 3.0)  # how much narrower or wider than it is a line may be read
 
 
-def scale_to_height(image: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
-    """Resize ``uint8 (H, W)`` to ``height`` rows, aspect ratio kept, at least one column wide."""
+def scale_to_height(
+    image: NDArray[np.uint8], height: int, stretch: float = 1.0
+) -> NDArray[np.uint8]:
+    """Resize ``uint8 (H, W)`` to ``height`` rows, ``stretch`` times as wide as the aspect ratio
+    says, at least one column wide."""
     rows, columns = image.shape
-    if rows == height:
+    width = max(1, round(columns * height / rows * stretch))
+    if (rows, columns) == (height, width):
         return image
     how = cv2.INTER_AREA if height < rows else cv2.INTER_LINEAR
-    width = max(1, round(columns * height / rows))
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 

@@ -8,7 +8,8 @@ take ``frames``, ``int64 (B,)``: how many of each line are not padding. ``model.
 ``format``:
 
 * ``architecture``, ``profile``, ``alphabet`` (grapheme clusters), ``height`` and
-  ``pixels_per_frame`` (px of the network's input);
+  ``pixels_per_frame`` (px of the network's input), ``stretch`` (1 where it is missing: the
+  line's aspect ratio is kept);
 * ``preprocessing``: in words, what is done to a line's image before;
 * ``onnx``: ``sha256`` and ``bytes`` of ``model.onnx``, its ``opset``; ``source``: ``sha256`` of the
   weights that were exported; ``difference``: the greatest between the log posteriors of the two.
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from ensemble_htr.errors import AssetError, InputError, MissingDependencyError
 from ensemble_htr.protocols import Decoder, TextScorer
 from ensemble_htr.recognizers.frames import FrameReader, Impression
+from ensemble_htr.recognizers.inputs import STRETCH
 
 __all__ = ["FORMAT", "NETWORK", "WORDS", "OnnxRecognizer", "build"]
 
@@ -54,8 +56,10 @@ class OnnxRecognizer(FrameReader):
             self.alphabet = tuple(words["alphabet"])
             self.profile = str(words["profile"])
             self.height, self.stride = int(words["height"]), int(words["pixels_per_frame"])
+            self.stretch = float(words.get("stretch", 1.0))
             wanted = str(words["onnx"]["sha256"])
             good = 8 <= self.height <= 512 and 1 <= self.stride <= 16
+            good = good and STRETCH[0] <= self.stretch <= STRETCH[1]
             if not good or not all(isinstance(c, str) and c for c in self.alphabet):
                 raise ValueError("absurd sizes or an alphabet that is none")
         except (KeyError, TypeError, ValueError) as error:

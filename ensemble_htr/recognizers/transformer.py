@@ -37,6 +37,7 @@ class TransformerConfig:
     """Sizes of the network."""
 
     height: int = 48  # rows of the input image
+    stretch: float = 1.0  # columns of it, for each that its height asks for
     stem: int = 16  # channels after the first convolution
     channels: tuple[int, int, int] = (32, 64, 128)  # of the three residual stages
     blocks: tuple[int, int, int] = (1, 2, 2)  # residual blocks per stage

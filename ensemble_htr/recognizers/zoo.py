@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import ConfigError, UsageError, did_you_mean
+from ensemble_htr.recognizers.inputs import STRETCH
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +62,11 @@ def _sane(config: C) -> C:
         if field.name == "dropout":
             if not 0.0 <= value < 1.0:
                 raise ConfigError(f"network: dropout is {value}, wanted 0 <= dropout < 1")
+        elif field.name == "stretch":
+            if not STRETCH[0] <= value <= STRETCH[1]:
+                raise ConfigError(
+                    f"network: stretch is {value}, wanted {STRETCH[0]:g} to {STRETCH[1]:g}"
+                )
         elif field.name == "height" and (value % 8 or not 16 <= value <= 256):
             raise ConfigError(f"network: height is {value}, wanted a multiple of 8 from 16 to 256")
         else:

@@ -37,8 +37,8 @@ DIFFERENCE = 1e-4  # of log posteriors, nats: more is refused
 OPSET = 17
 PREPROCESSING = (
     "a line straightened along its baseline, gray, 0 = paper and 255 = ink, scaled to `height` "
-    "rows with its aspect ratio kept, padded with 0 on the right to a multiple of 16 columns, "
-    "divided by 255"
+    "rows and `stretch` times the width that its aspect ratio asks for, padded with 0 on the right "
+    "to a multiple of 16 columns, divided by 255"
 )
 LONGEST = 4096  # frames of 8 px: what an exported encoder has positions for
 _SHAPES = ((1, 64), (3, 256), (2, 640))  # lines and columns that both are asked about
@@ -153,6 +153,7 @@ def _export_network(weights: Path, out: Path, say: Callable[[str], None]) -> Pat
         "profile": net.profile,
         "alphabet": list(net.alphabet),
         "height": net.height,
+        "stretch": net.stretch,
         "pixels_per_frame": net.stride,
         "preprocessing": PREPROCESSING,
         "onnx": {

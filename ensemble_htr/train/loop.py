@@ -102,6 +102,7 @@ class Trainer:
             say(f"\n{begin_from(path, self.net, self.alphabet)}\n")
             self.begun = sha256_file(path)
         self.height: int = self.config.height
+        self.stretch: float = self.config.stretch
         self.stride: int = self.config.pixels_per_frame
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -167,7 +168,8 @@ class Trainer:
     def _epoch(self, epoch: int) -> Any:
         options = self.recipe.train
         rng = np.random.default_rng([options.seed, epoch])
-        width = options.batch_pixels * self.recipe.data.height // self.height
+        scale = self.recipe.data.height / self.height / self.stretch
+        width = round(options.batch_pixels * scale)
         chance = self.chance
         if epoch < options.short_first:
             widths = np.array([s.image.shape[1] for s in self.train])
@@ -247,7 +249,7 @@ class Trainer:
 
     def _tensor(self, images: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Pad to one width: ``float (B, 1, height, W)`` in [0, 1] and frames per line ``(B,)``."""
-        scaled = [scale_to_height(image, self.height) for image in images]
+        scaled = [scale_to_height(image, self.height, self.stretch) for image in images]
         width = max(16, max(i.shape[1] for i in scaled))
         width = math.ceil(width / 16) * 16
         batch = np.zeros((len(scaled), 1, self.height, width), np.uint8)

@@ -135,8 +135,8 @@ def _card(
 {recipe.description}.
 
 - **What it is**: {recipe.architecture}, {_parameters(weights) / 1e6:.2f} M parameters, fp16; line
-  images of {weights.network["height"]} px height in, CTC posteriors over {len(weights.alphabet)}
-  characters out. Profile {weights.profile}.
+  images of {weights.network["height"]} px height{_wide(weights)} in, CTC posteriors over
+  {len(weights.alphabet)} characters out. Profile {weights.profile}.
 - **Made by**: `ensemble-htr train models/{name}/recipe.toml`; {last["lines"]:,} lines
   sampled in {last["epoch"]} epochs from {sources}, {last["seconds"] / 3600:.2f} hours of
   one CPU core that other work shared. Log: `log.jsonl`, plot: `log.png`.
@@ -154,6 +154,11 @@ def _card(
   1830-1939; other alphabets; lines of more than one row.
 - **Licence**: {LICENCE}.
 """
+
+
+def _wide(weights: Weights) -> str:
+    stretch = weights.network.get("stretch", 1.0)
+    return "" if stretch == 1 else f", {stretch:g} times as wide as their aspect ratio says,"
 
 
 def _language(name: str, weights: Weights) -> str:

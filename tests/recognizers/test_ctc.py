@@ -16,6 +16,7 @@ from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy  # n
 from ensemble_htr.errors import AssetError, InputError  # noqa: E402
 from ensemble_htr.protocols import PosteriorRecognizer, ScoringRecognizer  # noqa: E402
 from ensemble_htr.recognizers.ctc import CtcRecognizer, padded_width  # noqa: E402
+from ensemble_htr.recognizers.inputs import scale_to_height  # noqa: E402
 from ensemble_htr.recognizers.weights import load_weights, save_weights  # noqa: E402
 from ensemble_htr.types import Line  # noqa: E402
 
@@ -53,6 +54,31 @@ def test_posteriors_are_probabilities_of_the_right_length(tiny_home: Path) -> No
         (p,) = engine.posteriors([line(width, 1, height)])
         np.testing.assert_allclose(np.exp(p.logp).sum(1), 1.0, atol=1e-4)
         assert p.logp.shape[0] * p.pixels_per_frame == pytest.approx(width, abs=4 * height / 48)
+
+
+@pytest.mark.parametrize("stretch", [0.8, 1.2, 2.0])
+def test_a_stretched_line_is_a_wider_line(tiny_home: Path, stretch: float) -> None:
+    """What a network with ``stretch`` hears is what one without hears of the widened image."""
+    engine = recognizer(tiny_home)
+    plain = line(320, 3)
+    assert plain.image is not None
+    wide = scale_to_height(plain.image, 48, stretch)
+    assert wide.shape == (48, round(320 * stretch))
+    (wanted,) = engine.posteriors([Line(id="wide", image=wide)])
+    path = tiny_home / "models" / "crnn" / "model.safetensors"
+    known = load_weights(path)
+    save_weights(
+        tiny_home / "stretched.safetensors", known.tensors, architecture=known.architecture,
+        network={**known.network, "stretch": stretch}, alphabet=known.alphabet,
+        profile=known.profile, facts=known.facts,
+    )  # fmt: skip
+    stretched = CtcRecognizer(
+        "crnn", tiny_home / "stretched.safetensors", decoder=engine.decoder, scorer=ctc_score,
+        precision="fp32",
+    )  # fmt: skip
+    (found,) = stretched.posteriors([plain])
+    np.testing.assert_allclose(found.logp, wanted.logp, atol=1e-5)
+    assert found.logp.shape[0] * found.pixels_per_frame == pytest.approx(320, abs=4)  # its own px
 
 
 def test_forced_scores_agree_with_what_was_read(tiny_home: Path) -> None:

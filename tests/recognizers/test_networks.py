@@ -170,6 +170,8 @@ WRONG = [  # architecture, its [network] table, what the message must hold
     ("crnn", {"layers": 1000}, "wanted 1 to 16"),
     ("gated", {"blocks": [1, 1, 10**6]}, "wanted 1 to 16"),
     ("gated", {"dilations": [1] * 99}, "dilations"),
+    ("gated", {"stretch": 0.1}, "stretch is 0.1, wanted 0.5 to 3"),
+    ("crnn", {"stretch": float("nan")}, "stretch is nan"),
     ("gated", {"height": 44}, "multiple of 8"),
     ("gated", {"height": 0}, "multiple of 8"),
     ("crnn", {"height": 10**6}, "multiple of 8"),

@@ -217,7 +217,16 @@ def test_plot(tmp_path: Path) -> None:
     assert (tmp_path / "log.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_scaling_keeps_the_aspect_ratio() -> None:
+@given(st.integers(1, 90), st.integers(1, 900), st.sampled_from([0.5, 1.0, 1.16, 2.0]))
+def test_scaling_keeps_the_aspect_ratio_or_stretches_it(
+    rows: int, columns: int, stretch: float
+) -> None:
+    scaled = scale_to_height(np.zeros((rows, columns), np.uint8), 48, stretch)
+    assert scaled.shape[0] == 48
+    assert abs(scaled.shape[1] - max(1, columns * 48 / rows * stretch)) <= 0.5
+
+
+def test_scaling() -> None:
     assert scale_to_height(np.zeros((48, 480), np.uint8), 40).shape == (40, 400)
     assert scale_to_height(np.zeros((48, 1), np.uint8), 16).shape == (16, 1)
 

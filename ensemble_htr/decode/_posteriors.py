@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,16 @@ def checked(posteriors: Posteriors) -> NDArray[np.float64]:
 
 def columns_of(posteriors: Posteriors, tokens: Sequence[str]) -> list[int] | None:
     """The column of each token, or None if one of them is not in the alphabet."""
-    columns = {token: column for column, token in enumerate(posteriors.alphabet, start=1)}
+    columns = _columns(posteriors.alphabet)
     try:
         return [columns[token] for token in tokens]
     except KeyError:
         return None
+
+
+@lru_cache(maxsize=16)
+def _columns(alphabet: tuple[str, ...]) -> dict[str, int]:
+    return {token: column for column, token in enumerate(alphabet, start=1)}
 
 
 def pixels(posteriors: Posteriors, first: int, last: int) -> Span:

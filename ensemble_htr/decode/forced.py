@@ -5,7 +5,8 @@ A text of L tokens becomes a chain of S = 2L + 1 states: blank, token 1, blank, 
 by two where that skips a blank between two different tokens. Summing over all walks gives the
 text's probability (`ctc_score`); the best single walk gives its place in the image (`ctc_align`).
 All texts of a line walk side by side in one array of shape ``(2 + S, texts)``, whose first two
-rows are padding that stays empty: so "the state before" is a slice and never a special case.
+rows are padding that stays empty: so "the state before" is a slice and never a special case. Where
+numba is installed, `decode.forced_kernel` does the sums, one text after the other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble_htr import jit
 from ensemble_htr.decode._posteriors import BLANK, Span, checked, columns_of, pixels
 from ensemble_htr.errors import InputError
 from ensemble_htr.types import Posteriors
@@ -58,7 +60,8 @@ def ctc_score(posteriors: Posteriors, texts: Sequence[Sequence[str]]) -> list[fl
         found = columns_of(posteriors, text)
         if found is not None and _frames_needed(found) <= len(logp):
             columns[i] = found
-    sums = _forward(np.exp(logp), list(columns.values()))
+    forward = _compiled if jit.available() else _forward
+    sums = forward(np.exp(logp), list(columns.values()))
     for i, log_sum in zip(columns, sums, strict=True):
         scores[i] = log_sum if log_sum > _LOG_TINY else _forward_log(logp, columns[i])
     return [min(score, 0.0) for score in scores]
@@ -159,6 +162,20 @@ def _chains(texts: Sequence[Sequence[int]]) -> tuple[Ints, NDArray[np.bool_]]:
     return labels, skip
 
 
+def _compiled(prob: Floats, texts: Sequence[Sequence[int]]) -> list[float]:
+    """As `_forward`."""
+    kernel = jit.load("ensemble_htr.decode.forced_kernel")
+    if kernel is None or not len(prob) or not texts:
+        return _forward(prob, texts)
+    start = np.cumsum([0, *map(len, texts)])
+    codes = np.fromiter(itertools.chain.from_iterable(texts), np.int64, start[-1])
+    return [_log(total) for total in kernel.forward(prob, codes, start).tolist()]
+
+
+def _log(total: float) -> float:
+    return math.log(total) if total > 0 else -math.inf
+
+
 def _forward(prob: Floats, texts: Sequence[Sequence[int]]) -> list[float]:
     """Log of the summed probability of all walks of each text; ``prob`` is ``(T, C)``."""
     if not len(prob) or not texts:
@@ -176,7 +193,7 @@ def _forward(prob: Floats, texts: Sequence[Sequence[int]]) -> list[float]:
         here += arriving
         here *= emitted
     ends = [alpha[2 * len(text) + 1 : 2 * len(text) + 3, i].sum() for i, text in enumerate(texts)]
-    return [math.log(total) if total > 0 else -math.inf for total in ends]
+    return [_log(total) for total in ends]
 
 
 def _forward_log(logp: Floats, text: Sequence[int]) -> float:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_htr.decode import ctc_align, ctc_score
+from ensemble_htr.decode.forced import _compiled, _forward
 from ensemble_htr.errors import InputError
 from ensemble_htr.types import Posteriors
 
@@ -35,6 +36,16 @@ def test_texts_together_score_as_texts_alone(posteriors: Posteriors) -> None:
     texts = list(text_scores(posteriors))
     alone = [ctc_score(posteriors, [text])[0] for text in texts]
     assert ctc_score(posteriors, texts) == pytest.approx(alone, abs=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 10**6), st.data())
+def test_the_compiled_sums_are_the_plain_ones(frames: int, seed: int, data: st.DataObject) -> None:
+    pytest.importorskip("numba", reason="needs the extra [fast]")
+    rng = np.random.default_rng(seed)
+    prob = rng.dirichlet(np.full(5, 0.3), frames)
+    texts = data.draw(st.lists(st.lists(st.integers(1, 4), max_size=frames), max_size=5))
+    assert _compiled(prob, texts) == pytest.approx(_forward(prob, texts), rel=1e-9, abs=1e-12)
 
 
 @settings(max_examples=50, deadline=None)

@@ -38,11 +38,8 @@ SPLITS = ("val", "test-seen", "test-unseen")
 HERE = Path(__file__).parent
 FUSED = " + LM"
 SILENT = ", its language module silent"
-BESIDE = {
-    "alpha": 0.3,
-    "inner": 0.3,
-    "beta": 1.0,
-}  # a decoder with the n-gram model, chosen on judge
+ALONE = {"inner": 0.0, "beta": 0.3}  # a decoder, its module silent, chosen on judge
+BESIDE = {"alpha": 0.3, "inner": 0.3, "beta": 1.0}  # with the n-gram model, chosen on judge
 VOTE = "vote of the first readings"
 _LARGE = 100  # lines with a letter, of a document that is looked at alone
 Rows = dict[str, list[Record]]
@@ -98,7 +95,7 @@ def other_ways(
         network = getattr(recognizer, "network", None)
         if not (isinstance(recognizer, WritingRecognizer) and getattr(network, "language", None)):
             continue
-        silent = recognizer.write(posteriors, replace(search, inner=0.0))
+        silent = recognizer.write(posteriors, replace(search, **ALONE))
         fused = recognizer.write(posteriors, replace(search, **BESIDE), pipeline.lm)
         for line, one, other in zip(found, silent, fused, strict=True):
             line |= {f"{recognizer.name}{SILENT}": one[0], f"{recognizer.name}{FUSED}": other[0]}

@@ -273,16 +273,19 @@ def test_both_heads_of_a_transformer_learn(tmp_path: Path, recipe: Recipe, lines
     assert miswritten(tmp_path, val) < 0.5 * untaught  # the decoder
 
 
+@pytest.mark.parametrize("stretch", [1.0, 1.25])
 def test_val_is_read_as_pages_are_padding_unseen(
-    tmp_path: Path, recipe: Recipe, lines: Lines
+    tmp_path: Path, recipe: Recipe, lines: Lines, stretch: float
 ) -> None:
     data, val = lines(20, 1, "train"), lines(6, 2, "val")
-    trainer = Trainer(hybrid(recipe), data, val, tmp_path, silent)
+    wanted = hybrid(recipe)
+    wanted = dataclasses.replace(wanted, network={**wanted.network, "stretch": stretch})
+    trainer = Trainer(wanted, data, val, tmp_path, silent)
     seen: list[Any] = []
     real = trainer.net.encode
     trainer.net.encode = lambda c, frames=None: seen.append(frames) or real(c, frames)  # type: ignore[method-assign,assignment,operator]
     trainer.validate()
-    widths = sorted(s.image.shape[1] for s in val)
+    widths = sorted(round(s.image.shape[1] * stretch) for s in val)
     assert [f.tolist() for f in seen] == [[-(-w // 4) for w in widths]]
 
 

@@ -22,6 +22,7 @@ from ensemble_htr.combine import (
     Judge,
     JudgeModel,
     LinesScorer,
+    ModuleVoice,
     load_judge,
     plain_judge,
 )
@@ -43,7 +44,14 @@ from ensemble_htr.lexicon import (
 )
 from ensemble_htr.packs import unwritable
 from ensemble_htr.plan import ModelConfig, PipelineOptions, Plan, fingerprint, fingerprint_of
-from ensemble_htr.protocols import Decoder, LanguageModel, Segmenter, TextVoice, WritingRecognizer
+from ensemble_htr.protocols import (
+    Decoder,
+    LanguageModel,
+    Segmenter,
+    SpeakingRecognizer,
+    TextVoice,
+    WritingRecognizer,
+)
 from ensemble_htr.scoring import lines_scorer
 from ensemble_htr.types import ConfusionNetwork, Hypothesis, Line, Page, Posteriors, Reading
 
@@ -101,7 +109,7 @@ class Pipeline:
         if plan.pack is not None:
             said = (unwritable(plan.pack, r.name, r.alphabet) for r in recognizers)
             notices = [*notices, *filter(None, said)]
-        judging = Judge(judge, lm, _voices(plan, words, lexicon))
+        judging = Judge(judge, lm, [*_voices(plan, words, lexicon), *_modules(config, recognizers)])
         return cls(options, config, recognizers, decoders, lm, judging, plan.products(), notices,
                    cache, segmenter, _word_reader(plan), joint, lexicon)  # fmt: skip
 
@@ -376,6 +384,15 @@ def _voices(plan: Plan, words: Sequence[NameList], lexicon: Lexicon | None) -> l
     names = lexicon.lists if lexicon is not None else ()
     voices += [WordVoice(each, names) for each in words]
     return [*voices, *NameVoice.each(lexicon)] if lexicon is not None else voices
+
+
+def _modules(config: ModelConfig, recognizers: Sequence[FrameReader]) -> list[TextVoice]:
+    """The first language module that a recognizer brings, unless the model silences them."""
+    heard = config.search.write and config.search.inner > 0
+    tells = [
+        r.tell for r in recognizers if heard and isinstance(r, SpeakingRecognizer) and r.speaks
+    ]
+    return [ModuleVoice(tell) for tell in tells[:1]]
 
 
 def _joint(

@@ -28,6 +28,7 @@ __all__ = [
     "Recognizer",
     "Rescorer",
     "ScoringRecognizer",
+    "SpeakingRecognizer",
     "Segmenter",
     "TabularLanguageModel",
     "TextScorer",
@@ -89,6 +90,19 @@ class WritingRecognizer(PosteriorRecognizer, Protocol):
     ) -> list[list[float]]:
         """Natural-log probability of each of the rival ``texts[i]`` of line ``i``, token by token
         and then the end."""
+
+
+@runtime_checkable
+class SpeakingRecognizer(Protocol):
+    """A recognizer that may have learned from texts alone how lines go on."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it has."""
+
+    def tell(self, texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """What it expects, without any line: of each text the natural log of every token and of
+        the end."""
 
 
 class TextScorer(Protocol):

@@ -11,13 +11,16 @@ pytest.importorskip("torch", reason="needs the extra [recognize]")
 pytest.importorskip("cv2")
 
 from ensemble_htr.assets import resolve  # noqa: E402
+from ensemble_htr.combine.model import MODULE  # noqa: E402
 from ensemble_htr.errors import EnsembleError, UsageError  # noqa: E402
-from ensemble_htr.pipeline import (  # noqa: E402  # noqa: E402
+from ensemble_htr.pipeline import (  # noqa: E402
     Pipeline,
     PipelineOptions,
+    _modules,
     fingerprint,
     unburdened,
 )
+from ensemble_htr.recognizers.attention import AttentionRecognizer  # noqa: E402
 from ensemble_htr.types import (  # noqa: E402
     Arc,
     ConfusionNetwork,
@@ -162,6 +165,18 @@ def test_a_decoder_that_only_listens_is_one_engine_and_two_voices(load) -> None:
     assert {s for s in network.sources if "#" not in s} == {"crnn", "crnn-b", "writer"}
     rivals = next(slot for slot in network.slots if len(slot.arcs) > 1)
     assert {"forced:writer", "forced:writer-ctc"} <= set(rivals.arcs[0].evidence)
+
+
+def test_a_language_module_is_a_voice_unless_it_is_silenced(load, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    assert MODULE not in {v.name for v in load(model="trio").judge.voices}  # its network has none
+    monkeypatch.setattr(AttentionRecognizer, "speaks", True)
+    pipeline = load(model="trio")
+    assert pipeline.judge.voices[-1].name == MODULE
+    assert MODULE not in {v.name for v in load(model="tiny").judge.voices}
+    for silent in ({"inner": 0.0}, {"write": False}):
+        search = replace(pipeline.config.search, **silent)
+        config = replace(pipeline.config, search=search)
+        assert _modules(config, pipeline.recognizers) == []
 
 
 def test_kept_lines_read_the_same_and_nothing_is_cut_again(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ensemble_htr.combine.case import Case, arc_mass, sight_of, softmax
-from ensemble_htr.combine.model import BACKWARD, Mode
+from ensemble_htr.combine.model import MODELS, Mode
 from ensemble_htr.text import fold, is_number
 from ensemble_htr.types import EPSILON, Arc, Slot
 
@@ -98,7 +98,7 @@ def list_changes(
     """The words of ``old`` that are others in ``best``, but those that are not for lists."""
     if old == best:
         return []
-    weights = [mode.voices.get(v, 0.0) * (v != BACKWARD) for v in case.voices]
+    weights = [mode.voices.get(v, 0.0) * (v not in MODELS) for v in case.voices]
     told, scores = case.said @ np.array(weights), case.scores(mode)
     sight, found = sight_of(case, mode, [{}] * len(best)), []
     for start, stop in _differing(old, best):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rapidfuzz.distance import Postfix, Prefix
 
-from ensemble_htr.combine.model import BACKWARD
+from ensemble_htr.combine.model import BACKWARD, MODULE
 from ensemble_htr.protocols import LanguageModel
 from ensemble_htr.text import is_number, is_run
 
-__all__ = ["Backward", "Speaker", "Spoken", "is_exempt"]
+__all__ = ["Backward", "ModuleVoice", "Speaker", "Spoken", "is_exempt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +122,30 @@ class Backward:
     def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
         """Natural log of what may be judged of each text, read from its end."""
         return [said.logp for said in self._speaker.texts([text[::-1] for text in texts])]
+
+
+class ModuleVoice:
+    """The language module of a recognizer that writes, as a `protocols.TextVoice`; ``tell`` gives
+    of each text what it says of every token and of the end."""
+
+    name = MODULE
+
+    def __init__(self, tell: Callable[[Sequence[tuple[str, ...]]], list[list[float]]]) -> None:
+        self._tell = tell
+
+    def speak(self, texts: Sequence[tuple[str, ...]]) -> list[float]:
+        """The sum of what may be judged of each text."""
+        return [
+            sum(each) - sum(said for said, out in zip(each, _exempt(text), strict=False) if out)
+            for text, each in zip(texts, self._tell(texts), strict=True)
+        ]
+
+
+def _exempt(text: Sequence[str]) -> list[bool]:
+    """Of each token whether no language model may judge it."""
+    found, run, before = [], 0, ""
+    for token in text:
+        run = run + 1 if token == before else 1
+        before = token
+        found.append(is_exempt(token, run))
+    return found

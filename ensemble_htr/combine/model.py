@@ -13,11 +13,23 @@ from ensemble_htr.combine.certainty import Calibration, Scorer
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.errors import AssetError, ConfigError
 
-__all__ = ["BACKWARD", "FORMAT", "Calibration", "JudgeModel", "Mode", "load_judge", "plain_judge"]
+__all__ = [
+    "BACKWARD",
+    "FORMAT",
+    "MODELS",
+    "MODULE",
+    "Calibration",
+    "JudgeModel",
+    "Mode",
+    "load_judge",
+    "plain_judge",
+]
 
 FORMAT = "ensemble-htr-judge-2"
 _READ = ("ensemble-htr-judge-1", FORMAT)  # the first had no scorers
-BACKWARD = "backward"  # the voice that is a language model, not a list
+BACKWARD = "backward"  # the voice that is an n-gram model read from the end
+MODULE = "module"  # the voice that is a decoder's language module
+MODELS = (BACKWARD, MODULE)  # the voices that are language models; the others are lists
 _LARGEST_WEIGHT = 1e9  # nats; fitted ones are below 100
 LARGEST = 4 << 20  # bytes
 
@@ -59,11 +71,11 @@ class Mode:
     @property
     def listed(self) -> bool:
         """Whether a list of words or names has a say."""
-        return any(weight for voice, weight in self.voices.items() if voice != BACKWARD)
+        return any(weight for voice, weight in self.voices.items() if voice not in MODELS)
 
     def unlisted(self) -> Mode:
         """The same with the lists silent; language models speak."""
-        models = {voice: weight for voice, weight in self.voices.items() if voice == BACKWARD}
+        models = {voice: weight for voice, weight in self.voices.items() if voice in MODELS}
         return replace(self, voices=models, list_guard=0.0, list_margin=0.0)
 
 

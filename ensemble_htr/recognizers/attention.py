@@ -348,6 +348,32 @@ class AttentionRecognizer(EncoderRecognizer):
         said[:, :, 1:] += USUAL
         return said
 
+    @torch.inference_mode()
+    def tell(self, texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """What the language module says of each token of each text and of its end, without any
+        line: natural logarithms, those of characters counted from what one usually costs. A token
+        that is not in the alphabet counts as the least likely one. Only for a recognizer that
+        `speaks`."""
+        code = {token: i + 1 for i, token in enumerate(self.alphabet)}
+        found: list[list[float]] = [[] for _ in texts]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        with self._precision():
+            for start in range(0, len(order), 4 * LINES):
+                batch = order[start : start + 4 * LINES]
+                coded = [[code.get(t, 0) for t in texts[i]] for i in batch]
+                said = self._tell(_shown(coded, len(self.alphabet) + 1))
+                for row, codes, i in zip(said, coded, batch, strict=True):
+                    each = row[np.arange(len(codes) + 1), [*codes, END]]
+                    unknown = np.array([not c for c in codes] + [False])
+                    each[unknown] = row[: len(each)].min(axis=1)[unknown]
+                    found[i] = each.tolist()
+        return found
+
+    @property
+    def speaks(self) -> bool:
+        """Whether its network has a language module."""
+        return self.network.language is not None
+
     def _told(self, texts: Sequence[Sequence[tuple[int, ...]]]) -> list[list[float]]:
         """The sum of what `_tell` says of each text of each line, its end included."""
         rows = sorted(
@@ -357,15 +383,19 @@ class AttentionRecognizer(EncoderRecognizer):
         found = [[0.0] * len(each) for each in texts]
         for start in range(0, len(rows), 4 * LINES):
             batch = rows[start : start + 4 * LINES]
-            shown = np.zeros((len(batch), 1 + len(batch[-1][2])), np.int64)
-            shown[:, 0] = len(self.alphabet) + 1
-            for row, (_, _, text) in zip(shown, batch, strict=True):
-                row[1 : 1 + len(text)] = text
-            for said, (line, i, text) in zip(
-                self._tell(torch.from_numpy(shown)), batch, strict=True
-            ):
+            shown = _shown([text for _, _, text in batch], len(self.alphabet) + 1)
+            for said, (line, i, text) in zip(self._tell(shown), batch, strict=True):
                 found[line][i] = float(said[np.arange(len(text) + 1), [*text, END]].sum())
         return found
+
+
+def _shown(texts: Sequence[Sequence[int]], beginning: int) -> torch.Tensor:
+    """Codes of texts after the ``beginning`` of a line: ``(texts, 1 + longest)``."""
+    shown = np.zeros((len(texts), 1 + max(map(len, texts))), np.int64)
+    shown[:, 0] = beginning
+    for row, text in zip(shown, texts, strict=True):
+        row[1 : 1 + len(text)] = text
+    return torch.from_numpy(shown)
 
 
 def _limit(heard: Posteriors) -> int:

@@ -20,7 +20,7 @@ import click
 
 from ensemble_htr.assets import write_lock
 from ensemble_htr.combine.judge import Judge
-from ensemble_htr.combine.model import JudgeModel, Mode, dump_judge, plain_judge
+from ensemble_htr.combine.model import MODULE, JudgeModel, Mode, dump_judge, plain_judge
 from ensemble_htr.config import from_mapping, to_mapping
 from ensemble_htr.decode import BeamOptions
 from ensemble_htr.errors import EnsembleError
@@ -183,6 +183,8 @@ def fit_judge(
     """
     images, lm = name.startswith("image"), name.endswith("+lm")
     voices = {v.name for v in bench.pipeline.judge.voices if lm} - set(silent)
+    if not images:
+        voices.discard(MODULE)  # it comes with a recognizer
     mode = start or plain_judge().modes[name]
     first = {v: mode.voices.get(v, 0.0) or _FIRST for v in sorted(voices)}
     mode = replace(mode, voices=first, scorer=None, guard=0.0)

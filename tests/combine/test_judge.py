@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensemble_htr.align.network import SumOfPairsAligner
-from ensemble_htr.combine import Backward, Judge, JudgeModel, Mode, plain_judge
+from ensemble_htr.combine import Backward, Judge, JudgeModel, Mode, ModuleVoice, plain_judge
 from ensemble_htr.combine.language import Speaker, Spoken, is_exempt
 from ensemble_htr.combine.paths import best_paths
 from ensemble_htr.types import Hypothesis
@@ -208,6 +208,19 @@ def test_a_voice_decides_and_leaves_its_evidence_under_its_own_name() -> None:
     added = [a.evidence for s in reading.network.slots if len(s.arcs) > 1 for a in s.arcs]
     assert added and all("long" in evidence for evidence in added)
     assert judge.read(network, use_lm=False).network == Judge(judge.model).combine(network).network
+
+
+def test_a_language_module_has_no_say_in_numbers_and_runs() -> None:
+    def tell(texts: Sequence[tuple[str, ...]]) -> list[list[float]]:
+        return [[-1.0 - 0.25 * i for i in range(len(text) + 1)] for text in texts]
+
+    voice = ModuleVoice(tell)
+    texts = ["ab", "a1b", "12", "a----b", ""]
+    heard = ["ab", "a.b", "..", "a-...b", ""]  # a dot where it has no say
+    wanted = [
+        sum(-1.0 - 0.25 * i for i, c in enumerate(marks + "$") if c != ".") for marks in heard
+    ]
+    assert voice.speak([tuple(text) for text in texts]) == pytest.approx(wanted)
 
 
 def test_a_backward_model_hears_the_line_from_its_end() -> None:

@@ -19,7 +19,11 @@ pytest.importorskip("cv2")
 
 from ensemble_htr.decode import BeamDecoder, BeamOptions, ctc_score, greedy  # noqa: E402
 from ensemble_htr.errors import InputError  # noqa: E402
-from ensemble_htr.protocols import ScoringRecognizer, WritingRecognizer  # noqa: E402
+from ensemble_htr.protocols import (  # noqa: E402
+    ScoringRecognizer,
+    SpeakingRecognizer,
+    WritingRecognizer,
+)
 from ensemble_htr.recognizers import attention, trees  # noqa: E402
 from ensemble_htr.recognizers.attention import (  # noqa: E402
     AttentionRecognizer,
@@ -110,6 +114,21 @@ def told(engine: AttentionRecognizer, text: Sequence[str]) -> float:
     rows = logits.log_softmax(-1)
     said = sum(float(row[code]) for row, code in zip(rows, [*codes, 0], strict=True))
     return said + attention.USUAL * len(text)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.text("abcdefgh x", max_size=9), max_size=5))
+def test_the_language_module_is_asked_without_a_line(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    engine = build(tmp_path_factory.mktemp("speaks"), "abcdefgh ", seed=3, language=1)
+    assert engine.speaks and isinstance(engine, SpeakingRecognizer)
+    said = engine.tell([tuple(text) for text in texts])
+    assert [len(each) for each in said] == [len(text) + 1 for text in texts]
+    for text, each in zip(texts, said, strict=True):
+        assert np.isfinite(each).all()
+        if "x" not in text:  # of its alphabet: the same as in one pass of it alone
+            assert sum(each) == pytest.approx(told(engine, text), abs=1e-3)
 
 
 @pytest.mark.parametrize(

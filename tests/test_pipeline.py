@@ -70,7 +70,9 @@ def test_foreign_readings_join_ours(load) -> None:  # type: ignore[no-untyped-de
         pipeline.combine_with_images(lines[:1], [[Hypothesis("crnn", tuple("le"))]])
 
 
-def test_lines_together_read_as_each_alone(load) -> None:  # type: ignore[no-untyped-def]
+def test_lines_together_read_as_each_alone(load, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    # in bfloat16 a network rounds one line and eight lines of one width a little differently
+    monkeypatch.setattr("ensemble_htr.recognizers.ctc.has_fast_bf16", lambda: False)
     pipeline = load(lm=False)
     _, lines = _first(pipeline)
     rows = [[Hypothesis("abbyy", tuple(f"le {i}"))] for i in range(6)]

@@ -355,19 +355,8 @@ class AttentionRecognizer(EncoderRecognizer):
         that is not in the alphabet counts as the least likely one. Only for a recognizer that
         `speaks`."""
         code = {token: i + 1 for i, token in enumerate(self.alphabet)}
-        found: list[list[float]] = [[] for _ in texts]
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         with self._precision():
-            for start in range(0, len(order), 4 * LINES):
-                batch = order[start : start + 4 * LINES]
-                coded = [[code.get(t, 0) for t in texts[i]] for i in batch]
-                said = self._tell(_shown(coded, len(self.alphabet) + 1))
-                for row, codes, i in zip(said, coded, batch, strict=True):
-                    each = row[np.arange(len(codes) + 1), [*codes, END]]
-                    unknown = np.array([not c for c in codes] + [False])
-                    each[unknown] = row[: len(each)].min(axis=1)[unknown]
-                    found[i] = each.tolist()
-        return found
+            return [e.tolist() for e in self._each([[code.get(t, 0) for t in x] for x in texts])]
 
     @property
     def speaks(self) -> bool:
@@ -376,26 +365,27 @@ class AttentionRecognizer(EncoderRecognizer):
 
     def _told(self, texts: Sequence[Sequence[tuple[int, ...]]]) -> list[list[float]]:
         """The sum of what `_tell` says of each text of each line, its end included."""
-        rows = sorted(
-            ((line, i, text) for line, each in enumerate(texts) for i, text in enumerate(each)),
-            key=lambda row: len(row[2]),
-        )
-        found = [[0.0] * len(each) for each in texts]
-        for start in range(0, len(rows), 4 * LINES):
-            batch = rows[start : start + 4 * LINES]
-            shown = _shown([text for _, _, text in batch], len(self.alphabet) + 1)
-            for said, (line, i, text) in zip(self._tell(shown), batch, strict=True):
-                found[line][i] = float(said[np.arange(len(text) + 1), [*text, END]].sum())
+        told = iter(self._each([text for rivals in texts for text in rivals]))
+        return [[float(next(told).sum()) for _ in rivals] for rivals in texts]
+
+    def _each(self, texts: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """What `_tell` says of every code of each text, and of its end; of a code 0 what it says
+        of the least likely one."""
+        found = [np.zeros(0, np.float32)] * len(texts)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        for start in range(0, len(order), 4 * LINES):
+            batch = order[start : start + 4 * LINES]
+            shown = np.zeros((len(batch), 1 + len(texts[batch[-1]])), np.int64)
+            shown[:, 0] = len(self.alphabet) + 1
+            for row, i in zip(shown, batch, strict=True):
+                row[1 : 1 + len(texts[i])] = texts[i]
+            for said, i in zip(self._tell(torch.from_numpy(shown)), batch, strict=True):
+                codes = np.array([*texts[i], END])
+                each = said[np.arange(len(codes)), codes]
+                unknown = codes[:-1] == 0
+                each[:-1][unknown] = said[: len(codes) - 1].min(axis=1)[unknown]
+                found[i] = each
         return found
-
-
-def _shown(texts: Sequence[Sequence[int]], beginning: int) -> torch.Tensor:
-    """Codes of texts after the ``beginning`` of a line: ``(texts, 1 + longest)``."""
-    shown = np.zeros((len(texts), 1 + max(map(len, texts))), np.int64)
-    shown[:, 0] = beginning
-    for row, text in zip(shown, texts, strict=True):
-        row[1 : 1 + len(text)] = text
-    return torch.from_numpy(shown)
 
 
 def _limit(heard: Posteriors) -> int:

@@ -135,6 +135,7 @@ def recipe_of(trial: Trial, earlier: str) -> Recipe:
         }
         train |= {"init": earlier}
     table = to_mapping(recipe)
+    table["network"] |= {"stretch": 1.0}  # all trials read lines as wide as they are
     if not trial.late:
         table["network"] = SMALL
     for section, values in (("train", train), *trial.changes.items()):

@@ -100,6 +100,11 @@ TRIALS = {
                      "stroke": 0.5}},
     ),
     "more dropout": Trial("0.4 instead of 0.2", {"network": {"dropout": 0.4}}),
+    "wider lines": Trial(
+        "1.2 times as wide as their aspect ratio says", {"network": {"stretch": 1.2}}
+    ),
+    "taller lines": Trial("56 px high, and so much wider", {"network": {"height": 56}}),
+    "shorter average": Trial("of the weights: 0.99 instead of 0.998", {"train": {"ema": 0.99}}),
     "synthetic lines": Trial(
         "one line in five of 4,000 that are period text in ten handwriting fonts (synthetic.py)",
         {"data": {"train": [OWN | {"share": 0.64}, {"path": "hands/train", "share": 0.16},
@@ -116,6 +121,12 @@ TRIALS = {
     "transformer as shipped": Trial("the recipe as it is", net="transformer"),
     "transformer, pasted lines": Trial(
         "beside them texts without images, as above", {"paste": PASTE}, net="transformer"
+    ),
+    "transformer, plain targets": Trial(
+        "no label smoothing (0.05 as shipped)", {"train": {"smoothing": 0.0}}, net="transformer"
+    ),
+    "transformer, more CTC": Trial(
+        "the decoder's loss counts half", {"train": {"attention": 0.5}}, net="transformer"
     ),
 }  # fmt: skip
 

@@ -9,8 +9,9 @@ al., 2017), fitted in the logarithms: once through the last and the one before i
 fifths of its hours or fewer (nets that know their lines by heart learn more slowly than they did),
 once through all after the first hour. In their last hours all nets came to read wider lines
 (`stretch.md`): a part of the last step is the work of that, and the forecast by so much too good.
-What both say beyond the hours that there were is a forecast, not a measurement. Writes
-eval/hours.md and hours.png.
+What both say beyond the hours that there were is a forecast, not a measurement.
+
+Writes eval/hours.md and hours.png.
 """
 
 from __future__ import annotations
@@ -120,11 +121,7 @@ def main() -> None:
         "# What more hours would bring",
         f"`python eval/hours.py` on {date.today()}, commit {commit()}. CER of fr19/val, lines with "
         "a letter, greedy (of the transformer its CTC head), core-hours as in the logs.",
-        (__doc__ or "")
-        .split("\n\n", 2)[2]
-        .strip()
-        .removesuffix("Writes\neval/hours.md and hours.png.")
-        .strip(),
+        (__doc__ or "").split("\n\n")[2],
         "\n".join(out),
         "![val CER over core-hours](hours.png)",
         "The ends of the schedules:\n\n" + "\n".join(points),

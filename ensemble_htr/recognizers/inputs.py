@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STRETCH", "has_fast_bf16", "scale_to_height"]
-
-STRETCH = (0.5, 3.0)  # how much narrower or wider than it is a line may be read
+__all__ = ["has_fast_bf16", "scale_to_height"]
 
 
 def scale_to_height(

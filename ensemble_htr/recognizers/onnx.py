@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from ensemble_htr.errors import AssetError, InputError, MissingDependencyError
 from ensemble_htr.protocols import Decoder, TextScorer
 from ensemble_htr.recognizers.frames import FrameReader, Impression
-from ensemble_htr.recognizers.inputs import STRETCH
+from ensemble_htr.recognizers.zoo import STRETCH
 
 __all__ = ["FORMAT", "NETWORK", "WORDS", "OnnxRecognizer", "build"]
 

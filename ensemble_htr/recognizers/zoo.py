@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ensemble_htr.config import from_mapping
 from ensemble_htr.errors import ConfigError, UsageError, did_you_mean
-from ensemble_htr.recognizers.inputs import STRETCH
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ARCHITECTURES", "build_network"]
+__all__ = ["ARCHITECTURES", "STRETCH", "build_network"]
 
 ARCHITECTURES = ("crnn", "gated", "transformer")
+STRETCH = (0.5, 3.0)  # how much narrower or wider than it is a line may be read
 _SMALL = ("blocks", "layers", "kernel", "heads", "encoder", "decoder", "language")
 _MAY_LACK = ("language",)  # 0 = a part that the network does without
 LARGEST = 1024  # channels, units or rows; weights from elsewhere must not exhaust the memory
